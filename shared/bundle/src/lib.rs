@@ -1,0 +1,1 @@
+//! App folders: the app.toml manifest, and bundles packed and unpacked safely.

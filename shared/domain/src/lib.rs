@@ -1,0 +1,1 @@
+//! The rules of Tasklane: pure functions over tasks, lanes, schedules and access.

@@ -1,0 +1,1 @@
+//! The broker binary: found or fetched, started as a child, ended with us.

@@ -1,0 +1,1 @@
+//! The chassis of every function: settings, serving, clock, shutdown, telemetry.

@@ -1,0 +1,1 @@
+//! All that crosses a process border, and every name in the system, once.
