@@ -1,1 +1,17 @@
-//! The rules of Tasklane: pure functions over tasks, lanes, schedules and access.
+//! The rules of Tasklane: no async, no clock, no randomness, no log, no broker names.
+//! Times and ids are made by the caller and passed in, so every rule can be tested a thousand times.
+
+pub mod access;
+pub mod board;
+pub mod id;
+pub mod lane;
+pub mod list;
+pub mod payload;
+pub mod task;
+pub mod time;
+
+pub use access::{Caller, Right, Rights, Scope};
+pub use id::{Epoch, RunnerId, SessionId, TaskId, TaskKey};
+pub use payload::Payload;
+pub use task::state::{Phase, Task, TaskState};
+pub use time::Timestamp;

@@ -1,0 +1,1 @@
+//! The board on its own: order, limits, repair.

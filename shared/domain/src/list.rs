@@ -1,0 +1,225 @@
+//! Lists of tasks: what a row shows, which rows a filter keeps, and in which order they come.
+
+use std::cmp::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{SessionId, TaskId};
+use crate::task::state::{Phase, Task, TaskState};
+use crate::time::Timestamp;
+
+/// The most rows that one page may ask for, and how many it has unasked.
+pub const PAGE_ROWS_MAX: u64 = 1000;
+/// Rows of a page whose caller named no limit.
+pub const PAGE_ROWS_DEFAULT: u64 = 100;
+
+/// What every dialect can say about a task, without its bodies.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Its id.
+    pub id: TaskId,
+    /// Who created it.
+    pub user: String,
+    /// The app.
+    pub app: String,
+    /// The resolved version.
+    pub version: String,
+    /// The procedure.
+    pub service: String,
+    /// The lane it waits or waited in.
+    pub lane: String,
+    /// 1 first, 10 last.
+    pub priority: u8,
+    /// Where it stands.
+    pub state: TaskState,
+    /// What its process does.
+    pub phase: Phase,
+    /// Number of claims so far.
+    pub epoch: u64,
+    /// When it was taken in.
+    pub created_at: Timestamp,
+    /// When it was last claimed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assigned_at: Option<Timestamp>,
+    /// When its process last started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// What it returned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_code: Option<i32>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The session it runs or ran in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+    /// It was asked to end early.
+    #[serde(default)]
+    pub interrupted: bool,
+}
+
+impl From<&Task> for Summary {
+    fn from(task: &Task) -> Self {
+        Self {
+            id: task.id,
+            user: task.user.clone(),
+            app: task.app.clone(),
+            version: task.version.clone(),
+            service: task.service.clone(),
+            lane: task.lane.clone(),
+            priority: task.priority,
+            state: task.state,
+            phase: task.phase,
+            epoch: task.epoch.0,
+            created_at: task.created_at,
+            assigned_at: task.assigned_at,
+            running_at: task.running_at,
+            ended_at: task.ended_at,
+            return_code: task.return_code,
+            error: task.error.clone(),
+            session: task.session,
+            interrupted: task.interrupt.is_some(),
+        }
+    }
+}
+
+impl Summary {
+    /// Seconds it waited: until its claim, its end if it never was claimed, or now.
+    pub fn queue_seconds(&self, now: Timestamp) -> f64 {
+        self.assigned_at.or(self.ended_at).unwrap_or(now).seconds_since(self.created_at)
+    }
+
+    /// Seconds its process ran so far; 0 before it started.
+    pub fn run_seconds(&self, now: Timestamp) -> f64 {
+        self.running_at.map_or(0.0, |started| self.ended_at.unwrap_or(now).seconds_since(started))
+    }
+
+    /// It runs, and its process is inside a solve.
+    pub fn is_solving(&self) -> bool {
+        self.state == TaskState::Running && self.phase == Phase::Solving
+    }
+}
+
+/// A state as a filter names it: `solving` is a running task in that phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StateFilter {
+    /// Waits.
+    Queued,
+    /// Claimed.
+    Assigned,
+    /// Runs, not solving.
+    Running,
+    /// Runs, solving.
+    Solving,
+    /// Ended well.
+    Completed,
+    /// Ended badly.
+    Failed,
+}
+
+impl StateFilter {
+    fn keeps(self, row: &Summary) -> bool {
+        match self {
+            Self::Queued => row.state == TaskState::Queued,
+            Self::Assigned => row.state == TaskState::Assigned,
+            Self::Running => row.state == TaskState::Running && !row.is_solving(),
+            Self::Solving => row.is_solving(),
+            Self::Completed => row.state == TaskState::Completed,
+            Self::Failed => row.state == TaskState::Failed,
+        }
+    }
+}
+
+/// A field to sort by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each is the field of a summary with the same name")]
+pub enum SortField {
+    Id,
+    User,
+    App,
+    Version,
+    Service,
+    State,
+    CreatedAt,
+    AssignedAt,
+    RunningAt,
+    EndedAt,
+    QueueTime,
+    RunTime,
+    ReturnCode,
+    Error,
+    Session,
+}
+
+/// What a list is to show.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct Query {
+    /// Only this app.
+    pub app: Option<String>,
+    /// Only this version.
+    pub version: Option<String>,
+    /// Only tasks created before this moment.
+    pub before: Option<Timestamp>,
+    /// Only tasks created at or after this moment.
+    pub after: Option<Timestamp>,
+    /// Only these states; empty means all.
+    pub states: Vec<StateFilter>,
+    /// Everything the caller may see, not only the caller's own.
+    pub list_all: bool,
+    /// Fields to sort by, each with `true` for descending; empty means newest first.
+    pub sort: Vec<(SortField, bool)>,
+    /// Rows to leave out at the start.
+    pub offset: u64,
+    /// Rows of the page.
+    pub limit: u64,
+}
+
+impl Query {
+    /// Whether a row passes the filter. Who may see what is decided elsewhere.
+    pub fn keeps(&self, row: &Summary) -> bool {
+        row.state != TaskState::Deleted
+            && self.app.as_ref().is_none_or(|app| *app == row.app)
+            && self.version.as_ref().is_none_or(|version| *version == row.version)
+            && self.before.is_none_or(|before| row.created_at < before)
+            && self.after.is_none_or(|after| row.created_at >= after)
+            && (self.states.is_empty() || self.states.iter().any(|state| state.keeps(row)))
+    }
+
+    /// The order of two rows. Ties go by creation and id, so that pages neither overlap nor skip.
+    pub fn order(&self, a: &Summary, b: &Summary, now: Timestamp) -> Ordering {
+        for (field, descending) in &self.sort {
+            let order = by_field(*field, a, b, now);
+            let order = if *descending { order.reverse() } else { order };
+            if order != Ordering::Equal {
+                return order;
+            }
+        }
+        b.created_at.cmp(&a.created_at).then_with(|| b.id.cmp(&a.id))
+    }
+}
+
+fn by_field(field: SortField, a: &Summary, b: &Summary, now: Timestamp) -> Ordering {
+    match field {
+        SortField::Id => a.id.cmp(&b.id),
+        SortField::User => a.user.cmp(&b.user),
+        SortField::App => a.app.cmp(&b.app),
+        SortField::Version => a.version.cmp(&b.version),
+        SortField::Service => a.service.cmp(&b.service),
+        SortField::State => (a.state, a.is_solving()).cmp(&(b.state, b.is_solving())),
+        SortField::CreatedAt => a.created_at.cmp(&b.created_at),
+        SortField::AssignedAt => a.assigned_at.cmp(&b.assigned_at),
+        SortField::RunningAt => a.running_at.cmp(&b.running_at),
+        SortField::EndedAt => a.ended_at.cmp(&b.ended_at),
+        SortField::QueueTime => a.queue_seconds(now).total_cmp(&b.queue_seconds(now)),
+        SortField::RunTime => a.run_seconds(now).total_cmp(&b.run_seconds(now)),
+        SortField::ReturnCode => a.return_code.cmp(&b.return_code),
+        SortField::Error => a.error.cmp(&b.error),
+        SortField::Session => a.session.cmp(&b.session),
+    }
+}
