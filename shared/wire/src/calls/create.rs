@@ -1,0 +1,44 @@
+//! Calls to `create`.
+
+use domain::{Caller, Payload, Task, TaskId};
+use serde::{Deserialize, Serialize};
+
+use crate::Function;
+use crate::calls::Call;
+
+/// Take a task in. Safe to repeat: the same id or the same idempotency key gives the same task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CreateRequest {
+    /// Who asks.
+    pub caller: Caller,
+    /// The id for the new task; not used where an idempotency key decides it.
+    pub id: TaskId,
+    /// The app.
+    pub app: String,
+    /// Its version; `None` asks for the one tagged as latest.
+    pub version: Option<String>,
+    /// The procedure.
+    pub service: String,
+    /// 1 first, 10 last; `None` is the default.
+    pub priority: Option<u8>,
+    /// The request body, already stored where it is large.
+    pub input: Payload,
+    /// SHA-256 of the request body in hex.
+    pub input_digest: String,
+    /// The caller's key for repeating the request safely.
+    pub idempotency_key: Option<String>,
+}
+
+/// The task, as it stands now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CreateReply {
+    /// The task.
+    pub task: Task,
+    /// It was there before: this request repeats an earlier one.
+    pub repeated: bool,
+}
+
+impl Call for CreateRequest {
+    const FUNCTION: Function = Function::Create;
+    type Reply = CreateReply;
+}

@@ -1,0 +1,79 @@
+//! Calls to `status`.
+
+use domain::lane::Waiting;
+use domain::list::{Query, Summary};
+use domain::{Caller, Payload, TaskId};
+use serde::{Deserialize, Serialize};
+
+use crate::Function;
+use crate::calls::Call;
+use crate::runner::Progress;
+
+/// Calls to `status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StatusRequest {
+    /// One task.
+    Get {
+        /// Who asks.
+        caller: Caller,
+        /// Which.
+        id: TaskId,
+        /// Wait up to so many milliseconds for its end.
+        wait_ms: u64,
+    },
+    /// Many tasks.
+    List {
+        /// Who asks.
+        caller: Caller,
+        /// Which, in which order, and which page.
+        query: Query,
+    },
+}
+
+/// What `status` replies.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "a message is decoded, matched and gone")]
+pub enum StatusReply {
+    /// One task.
+    Task(TaskStatus),
+    /// Many tasks.
+    Page(Page),
+}
+
+/// All about one task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskStatus {
+    /// The task.
+    pub summary: Summary,
+    /// Its response, once there is one.
+    pub result: Option<Payload>,
+    /// How far it is.
+    pub progress: Option<Progress>,
+    /// Why it waits, while it does.
+    pub waiting: Option<Waiting>,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Page {
+    /// The rows.
+    pub tasks: Vec<Summary>,
+    /// How many rows the whole list has.
+    pub total: u64,
+    /// The page had to end early to fit a message; ask again from here on.
+    pub cut: bool,
+}
+
+impl Call for StatusRequest {
+    const FUNCTION: Function = Function::Status;
+    type Reply = StatusReply;
+
+    fn deadline_seconds(&self) -> u64 {
+        match self {
+            Self::Get { wait_ms, .. } => 5 + wait_ms / 1000,
+            Self::List { .. } => 10,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What runners are told and what they tell beside their reports.
+
+use domain::task::input::Report;
+use domain::{Epoch, SessionId, Task, TaskKey, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// What a runner is told on its own subject. Each may come twice, late or never.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "a message is decoded, matched and gone")]
+pub enum Told {
+    /// This claim is yours: run it.
+    Assign(Task),
+    /// End this task early, as its record says.
+    Interrupt(Task),
+    /// This claim is not yours any more.
+    Drop {
+        /// The task.
+        key: TaskKey,
+        /// The claim.
+        epoch: Epoch,
+    },
+}
+
+/// What a runner answers to an assignment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Taken {
+    /// It holds the claim.
+    Yes,
+    /// It has no place left or is about to stop.
+    No,
+}
+
+/// A report about one claim, on its way to the function `report`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReportRequest {
+    /// The task.
+    pub key: TaskKey,
+    /// The claim.
+    pub epoch: Epoch,
+    /// What happened.
+    pub report: Report,
+}
+
+/// One process of a runner, for people who ask what runs where.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Process {
+    /// The session.
+    pub session: SessionId,
+    /// The task it runs.
+    pub key: TaskKey,
+    /// Its process id on the runner's host; none while it starts.
+    pub pid: Option<u32>,
+    /// The app.
+    pub app: String,
+    /// Its version.
+    pub version: String,
+    /// The service.
+    pub service: String,
+    /// The owner.
+    pub user: String,
+    /// Since when.
+    pub started_at: Timestamp,
+}
+
+/// The heartbeat as it is sent: what `schedule` needs, and what people want to see.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Beat {
+    /// What `schedule` decides by.
+    pub heartbeat: domain::board::Heartbeat,
+    /// The machine it is on.
+    pub host: String,
+    /// Since when the runner is up.
+    pub started_at: Timestamp,
+    /// Its processes.
+    pub processes: Vec<Process>,
+}
+
+/// How far a task is, as its process says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct Progress {
+    /// 0 to 1.
+    pub progress: Option<f64>,
+    /// One line.
+    pub message: Option<String>,
+    /// The claim, so that an old process's words are not taken for a new one's.
+    pub epoch: Epoch,
+}
+
+/// A batch of log lines of one task, as it lies in the stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LogBatch {
+    /// The claim under which they were written.
+    pub epoch: Epoch,
+    /// Number of the first line of this batch within its claim, from 0.
+    pub first: u64,
+    /// The lines in order.
+    pub lines: Vec<LogLine>,
+    /// Lines of this claim that were dropped so far because they came too fast.
+    pub dropped: u64,
+}
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// When it was read.
+    pub at: Timestamp,
+    /// Its text, bounded and redacted.
+    pub text: String,
+}

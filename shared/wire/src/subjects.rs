@@ -1,0 +1,99 @@
+//! Every subject: builder, wildcard and a literal example side by side. Nothing outside writes one by hand.
+
+use domain::{RunnerId, TaskKey};
+
+use crate::Function;
+
+/// Every subject of ours begins so. Tenants have `<tenant>.>` for themselves, hence no tenant has this name.
+pub const ROOT: &str = "tasklane";
+
+/// `tasklane.fn.create`: calls to a function, taken by one of its replicas.
+pub fn function(function: Function) -> String {
+    format!("{ROOT}.fn.{function}")
+}
+
+/// `tasklane.runner.6f9f…`: what one runner is told.
+pub fn runner(id: RunnerId) -> String {
+    format!("{ROOT}.runner.{id}")
+}
+
+/// `tasklane.runner.*`: whatever any runner is told.
+pub const RUNNER_ALL: &str = "tasklane.runner.*";
+
+/// `tasklane.beat.6f9f…`: heartbeats of one runner. Not stored: only the latest counts.
+pub fn beat(id: RunnerId) -> String {
+    format!("{ROOT}.beat.{id}")
+}
+
+/// `tasklane.beat.*`: the heartbeats of all runners.
+pub const BEAT_ALL: &str = "tasklane.beat.*";
+
+/// `tasklane.progress.demo.efa6…`: how far a running task is. Not stored: only the latest counts.
+pub fn progress(key: &TaskKey) -> String {
+    format!("{ROOT}.progress.{}.{}", key.tenant, key.id)
+}
+
+/// `tasklane.progress.>`: the progress of all tasks.
+pub const PROGRESS_ALL: &str = "tasklane.progress.>";
+
+/// `tasklane.lane`: how full each lane is, told by the active `schedule` once a second. Not stored.
+pub const LANE: &str = "tasklane.lane";
+
+/// `tasklane.logs.demo.efa6…`: the log lines of one task.
+pub fn logs(key: &TaskKey) -> String {
+    format!("{ROOT}.logs.{}.{}", key.tenant, key.id)
+}
+
+/// `tasklane.logs.>`: all log lines.
+pub const LOGS_ALL: &str = "tasklane.logs.>";
+
+/// `_INBOX_create`: where the answers to one function's requests go; no other function can read them.
+pub fn inbox(function: Function) -> String {
+    format!("_INBOX_{function}")
+}
+
+/// `$KV.tasks.demo.efa6…`: one key of a bucket.
+pub fn bucket_key(bucket: &str, key: &str) -> String {
+    format!("$KV.{bucket}.{key}")
+}
+
+/// `KV_tasks`: the stream behind a bucket.
+pub fn bucket_stream(bucket: &str) -> String {
+    format!("KV_{bucket}")
+}
+
+/// `OBJ_bodies`: the stream behind an object store.
+pub fn object_stream(store: &str) -> String {
+    format!("OBJ_{store}")
+}
+
+/// `$O.bodies.C.K3…`: the chunks of one object.
+pub fn object_chunks(store: &str, object: &str) -> String {
+    format!("$O.{store}.C.{object}")
+}
+
+/// `$O.bodies.M.ZGVt…`: what is known of one object.
+pub fn object_meta(store: &str, name_in_base64: &str) -> String {
+    format!("$O.{store}.M.{name_in_base64}")
+}
+
+/// `tasklane.fn.*`: every call.
+pub const FUNCTION_ALL: &str = "tasklane.fn.*";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn builders_give_what_their_wildcards_match() {
+        let id = "efa680a0-748e-43d0-9099-cf40937b13f4";
+        let key = TaskKey::new("demo", id.parse().unwrap());
+        assert_eq!(logs(&key), format!("tasklane.logs.demo.{id}"));
+        assert_eq!(progress(&key), format!("tasklane.progress.demo.{id}"));
+        let runner_id = RunnerId(key.id.0);
+        assert_eq!(runner(runner_id), RUNNER_ALL.replace('*', id));
+        assert_eq!(beat(runner_id), BEAT_ALL.replace('*', id));
+        assert_eq!(function(Function::Create), "tasklane.fn.create");
+        assert_eq!(inbox(Function::Create), "_INBOX_create");
+    }
+}
