@@ -1,1 +1,187 @@
-//! p
+//! What each function's broker user may do, as allow-lists: everything else is refused by the broker.
+//! broker-config/permissions.conf is this, printed.
+
+use std::fmt::Write as _;
+
+use crate::Function;
+use crate::subjects;
+use crate::topology::{self, Kind, Sizes, Stream};
+
+/// The allow-lists of one user.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Permissions {
+    /// Subjects it may publish to.
+    pub publish: Vec<String>,
+    /// Subjects it may subscribe to.
+    pub subscribe: Vec<String>,
+}
+
+/// Whom a function calls.
+pub fn calls(function: Function) -> &'static [Function] {
+    use Function::{Admin, Create, Delete, Interrupt, Logs, Report, Schedule, Sessions, Status};
+    match function {
+        Function::Ingress => &[Create, Status, Interrupt, Delete, Logs, Sessions, Admin],
+        Function::Status | Function::Admin => &[Schedule],
+        Function::Schedule => &[Delete],
+        Function::Runner => &[Report],
+        Function::Provision
+        | Function::Create
+        | Function::Interrupt
+        | Function::Delete
+        | Function::Logs
+        | Function::Sessions
+        | Function::Report => &[],
+    }
+}
+
+/// Which functions answer calls.
+pub fn answers(function: Function) -> bool {
+    !matches!(function, Function::Provision | Function::Ingress | Function::Runner)
+}
+
+/// The allow-lists of a function's user.
+pub fn of(function: Function) -> Permissions {
+    let mut list = Permissions::default();
+    list.subscribe.push(format!("{}.>", subjects::inbox(function)));
+    if function == Function::Provision {
+        let api = ["INFO", "STREAM.CREATE.*", "STREAM.UPDATE.*", "STREAM.INFO.*", "STREAM.NAMES", "STREAM.LIST"];
+        list.publish.extend(api.map(|call| format!("$JS.API.{call}")));
+        return list;
+    }
+    for callee in calls(function) {
+        list.publish.push(subjects::function(*callee));
+    }
+    if answers(function) {
+        list.subscribe.push(subjects::function(function));
+        list.subscribe.push(subjects::ping(function));
+        list.publish.push(format!("{}.>", subjects::inbox(Function::Ingress)));
+        let callers = Function::ALL.into_iter().filter(|other| calls(*other).contains(&function));
+        list.publish.extend(callers.map(|caller| format!("{}.>", subjects::inbox(caller))));
+    }
+    for stream in topology::streams(Sizes::default()) {
+        add_stream(&mut list, function, &stream);
+    }
+    add_own(&mut list, function);
+    list.publish.sort();
+    list.publish.dedup();
+    list.subscribe.sort();
+    list
+}
+
+/// Rights on one stream, from the topology's word on who reads and writes it.
+fn add_stream(list: &mut Permissions, function: Function, stream: &Stream) {
+    let name = stream.stream_name();
+    if stream.written_by.contains(&function) && stream.kind != Kind::Stream {
+        list.publish.extend(stream.subjects.iter().cloned());
+    }
+    if stream.read_by.contains(&function) {
+        list.publish.push(format!("$JS.API.DIRECT.GET.{name}"));
+        list.publish.push(format!("$JS.API.DIRECT.GET.{name}.>"));
+        if stream.kind == Kind::Bucket {
+            // Following a bucket: its state, a consumer of one's own, and the answers to its flow control.
+            list.publish.push(format!("$JS.API.STREAM.INFO.{name}"));
+            list.publish.push(format!("$JS.API.CONSUMER.CREATE.{name}.>"));
+            list.publish.push(format!("$JS.API.CONSUMER.INFO.{name}.>"));
+            list.publish.push(format!("$JS.API.CONSUMER.DELETE.{name}.>"));
+            list.publish.push(format!("$JS.FC.{name}.>"));
+        }
+    }
+}
+
+/// Rights on the subjects that are neither calls nor streams.
+fn add_own(list: &mut Permissions, function: Function) {
+    let log = subjects::LOGS_ALL.to_owned();
+    let (beat, progress) = (subjects::BEAT_ALL.to_owned(), subjects::PROGRESS_ALL.to_owned());
+    match function {
+        Function::Runner => {
+            list.publish.extend([log, beat, progress, format!("{}.>", subjects::inbox(Function::Schedule))]);
+            list.subscribe.push(subjects::RUNNER_ALL.to_owned());
+        }
+        Function::Schedule => {
+            list.publish.extend([subjects::RUNNER_ALL.to_owned(), subjects::LANE.to_owned()]);
+            list.subscribe.push(beat);
+        }
+        Function::Interrupt => list.publish.push(subjects::RUNNER_ALL.to_owned()),
+        Function::Sessions => list.subscribe.push(beat),
+        Function::Status => list.subscribe.push(progress),
+        Function::Create => list.subscribe.push(subjects::LANE.to_owned()),
+        Function::Logs => list.subscribe.push(log),
+        Function::Ingress => list.publish.push(subjects::PING_ALL.to_owned()),
+        Function::Provision | Function::Delete | Function::Report | Function::Admin => {}
+    }
+}
+
+/// A user for people or programs, beside those of the functions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtraUser {
+    /// Its name.
+    pub name: String,
+    /// Its password.
+    pub password: String,
+    /// What it may do.
+    pub permissions: Permissions,
+}
+
+/// The variable through which the broker gets a function's public key: `TASKLANE_NKEY_CREATE`.
+pub fn nkey_variable(function: Function) -> String {
+    format!("TASKLANE_NKEY_{}", function.name().to_uppercase())
+}
+
+/// The accounts and users as the broker reads them. Public keys come from its environment.
+pub fn print(extra: &[ExtraUser]) -> String {
+    let mut text = String::from(
+        "# Printed from shared/wire/src/permissions.rs; change it there. One user per function, allow-lists only.\n\
+         accounts {\n  SYS { users: [] }\n  TASKLANE {\n    jetstream: enabled\n    users: [\n",
+    );
+    for function in Function::ALL {
+        let _ = writeln!(text, "      # {function}");
+        let who = format!("nkey: ${}", nkey_variable(function));
+        print_user(&mut text, &who, &of(function));
+    }
+    for user in extra {
+        let who = format!("user: \"{}\", password: \"{}\"", user.name, user.password);
+        print_user(&mut text, &who, &user.permissions);
+    }
+    text.push_str("    ]\n  }\n}\nsystem_account: SYS\n");
+    text
+}
+
+fn print_user(text: &mut String, who: &str, list: &Permissions) {
+    let _ = writeln!(text, "      {{ {who}\n        permissions {{");
+    for (verb, subjects) in [("publish", &list.publish), ("subscribe", &list.subscribe)] {
+        let quoted: Vec<String> = subjects.iter().map(|subject| format!("            \"{subject}\"")).collect();
+        let _ = writeln!(text, "          {verb}: {{ allow: [\n{}\n          ] }}", quoted.join("\n"));
+    }
+    text.push_str("        } }\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_service_may_change_streams_or_read_anothers_answers() {
+        for function in Function::ALL.into_iter().filter(|function| *function != Function::Provision) {
+            let list = of(function);
+            for subject in &list.publish {
+                for verb in ["STREAM.CREATE", "STREAM.UPDATE", "STREAM.DELETE", "STREAM.PURGE", "MSG.DELETE"] {
+                    assert!(!subject.contains(verb), "{function}: {subject}");
+                }
+                assert!(!matches!(subject.as_str(), ">" | "$JS.API.>" | "$KV.>" | "_INBOX.>"), "{function}");
+            }
+            for subject in list.subscribe.iter().filter(|subject| subject.starts_with("_INBOX")) {
+                assert_eq!(*subject, format!("_INBOX_{function}.>"));
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_writers_of_tasks_may_write_tasks() {
+        let writers: Vec<_> = Function::ALL
+            .into_iter()
+            .filter(|function| of(*function).publish.contains(&"$KV.tasks.>".to_owned()))
+            .collect();
+        use Function::{Create, Delete, Interrupt, Report, Schedule};
+        assert_eq!(writers, [Create, Interrupt, Delete, Schedule, Report]);
+    }
+}

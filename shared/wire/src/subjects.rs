@@ -77,8 +77,13 @@ pub fn object_meta(store: &str, name_in_base64: &str) -> String {
     format!("$O.{store}.M.{name_in_base64}")
 }
 
-/// `tasklane.fn.*`: every call.
-pub const FUNCTION_ALL: &str = "tasklane.fn.*";
+/// `tasklane.ping.create`: asks whether a function is up; one of its replicas answers with nothing.
+pub fn ping(function: Function) -> String {
+    format!("{ROOT}.ping.{function}")
+}
+
+/// `tasklane.ping.*`: whether any function is up.
+pub const PING_ALL: &str = "tasklane.ping.*";
 
 #[cfg(test)]
 mod tests {

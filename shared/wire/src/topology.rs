@@ -1,1 +1,213 @@
-//! t
+//! Every stream and bucket: what it holds, its limits, who writes it. `provision` makes the broker equal
+//! this; broker-config/topology.json is this, printed, and a test refuses a difference.
+
+use domain::TaskKey;
+use serde::{Deserialize, Serialize};
+
+use crate::Function;
+use crate::names::token;
+use crate::subjects;
+
+/// Task records; key `<tenant>.<task id>`.
+pub const TASKS: &str = "tasks";
+/// Apps; key `<tenant>.<app as a token>`.
+pub const APPS: &str = "apps";
+/// API keys; key `<public id>`.
+pub const KEYS: &str = "keys";
+/// Tenants; key `<tenant>`.
+pub const TENANTS: &str = "tenants";
+/// Limits of lanes; key `<lane as a token>`.
+pub const LANES: &str = "lanes";
+/// Which replica of a function is the active one; key `<function>`.
+pub const LEASES: &str = "leases";
+/// Request and response bodies that are too large for a record.
+pub const BODIES: &str = "bodies";
+/// App bundles, named by their SHA-256.
+pub const BUNDLES: &str = "bundles";
+/// The stream of log lines.
+pub const LOGS: &str = "LOGS";
+
+/// Storage that all streams together may take unless a setting says otherwise: 16 GiB.
+pub const STORAGE_BYTES_DEFAULT: u64 = 16 * 1024 * 1024 * 1024;
+
+/// `demo.efa6…`
+pub fn task_key(key: &TaskKey) -> String {
+    format!("{}.{}", key.tenant, key.id)
+}
+
+/// `demo.My=20App`
+pub fn app_key(tenant: &str, app: &str) -> String {
+    format!("{tenant}.{}", token(app))
+}
+
+/// `tasks=2Edemo`: lane names hold dots, and a lane is one key.
+pub fn lane_key(lane: &str) -> String {
+    token(lane)
+}
+
+/// The lane of a tenant's AIMMS tasks: `tasks.demo`.
+pub fn tasks_lane(tenant: &str) -> String {
+    format!("tasks.{tenant}")
+}
+
+/// What kind of thing a stream is to its users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A key-value bucket.
+    Bucket,
+    /// An object store.
+    Objects,
+    /// A plain stream.
+    Stream,
+}
+
+/// One stream of the broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stream {
+    /// The bucket's, store's or stream's name.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// What it holds.
+    pub holds: String,
+    /// Its subjects.
+    pub subjects: Vec<String>,
+    /// Kept in memory alone: what it holds is worth nothing after a restart.
+    pub memory: bool,
+    /// The broker may acknowledge before it has synced, even in the strict class.
+    pub unsynced: bool,
+    /// Full means refused (`false`), or the oldest goes (`true`).
+    pub discard_old: bool,
+    /// Messages kept per subject; -1 is no limit.
+    pub max_per_subject: i64,
+    /// The most bytes it may take.
+    pub max_bytes: u64,
+    /// The most bytes of one message.
+    pub max_message_bytes: i32,
+    /// Seconds after which a message goes; 0 keeps it. Nothing live ever expires.
+    pub max_age_seconds: u64,
+    /// Copies in a cluster.
+    pub replicas: usize,
+    /// The only functions that write it.
+    pub written_by: Vec<Function>,
+    /// The only functions that read it.
+    pub read_by: Vec<Function>,
+}
+
+impl Stream {
+    /// The name of the broker's stream behind it.
+    pub fn stream_name(&self) -> String {
+        match self.kind {
+            Kind::Bucket => subjects::bucket_stream(&self.name),
+            Kind::Objects => subjects::object_stream(&self.name),
+            Kind::Stream => self.name.clone(),
+        }
+    }
+}
+
+/// The sizes that a deployment may choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// What all streams together may take.
+    pub storage_bytes: u64,
+    /// Copies in a cluster: 1 or 3.
+    pub replicas: usize,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self { storage_bytes: STORAGE_BYTES_DEFAULT, replicas: 1 }
+    }
+}
+
+const RECORD_BYTES_MAX: i32 = 64 * 1024;
+const CHUNK_MESSAGE_BYTES_MAX: i32 = 256 * 1024;
+const LOG_AGE_SECONDS: u64 = 30 * 24 * 3600;
+const LOG_BATCHES_PER_TASK: i64 = 10_000;
+
+/// Every stream for the given sizes.
+pub fn streams(sizes: Sizes) -> Vec<Stream> {
+    use Function::{Admin, Create, Delete, Ingress, Interrupt, Logs, Report, Runner, Schedule, Status};
+    let share = |percent: u64| sizes.storage_bytes / 100 * percent;
+    let bucket = |name: &str, holds: &str, percent, written_by: &[Function], read_by: &[Function]| Stream {
+        name: name.to_owned(),
+        kind: Kind::Bucket,
+        holds: holds.to_owned(),
+        subjects: vec![subjects::bucket_key(name, ">")],
+        memory: false,
+        unsynced: false,
+        discard_old: false,
+        max_per_subject: 1,
+        max_bytes: share(percent),
+        max_message_bytes: RECORD_BYTES_MAX,
+        max_age_seconds: 0,
+        replicas: sizes.replicas,
+        written_by: written_by.to_vec(),
+        read_by: read_by.to_vec(),
+    };
+    let objects = |name: &str, holds: &str, percent, written_by: &[Function], read_by: &[Function]| Stream {
+        kind: Kind::Objects,
+        subjects: vec![subjects::object_chunks(name, ">"), subjects::object_meta(name, ">")],
+        max_per_subject: -1,
+        max_message_bytes: CHUNK_MESSAGE_BYTES_MAX,
+        ..bucket(name, holds, percent, written_by, read_by)
+    };
+    let task_writers = [Create, Schedule, Report, Interrupt, Delete];
+    let task_readers = [Create, Schedule, Report, Interrupt, Delete, Status, Logs];
+    let app_readers = [Create, Status, Interrupt, Delete, Logs, Admin];
+    vec![
+        bucket(TASKS, "task records, key <tenant>.<task id>", 25, &task_writers, &task_readers),
+        bucket(APPS, "apps, key <tenant>.<app>", 1, &[Admin], &app_readers),
+        bucket(KEYS, "API keys, key <public id>", 1, &[Admin], &[Admin, Ingress]),
+        bucket(TENANTS, "tenants, key <tenant>", 1, &[Admin], &[Admin, Create]),
+        bucket(LANES, "limits of lanes, key <lane>", 1, &[Admin], &[Admin, Create, Schedule]),
+        Stream {
+            memory: true,
+            max_bytes: 1024 * 1024,
+            ..bucket(LEASES, "which replica is active, key <function>", 0, &[Schedule], &[Schedule])
+        },
+        objects(
+            BODIES,
+            "request and response bodies over the inline size",
+            45,
+            &[Ingress, Runner, Delete],
+            &[Ingress, Runner],
+        ),
+        objects(BUNDLES, "app bundles by SHA-256", 10, &[Ingress], &[Admin, Runner]),
+        Stream {
+            kind: Kind::Stream,
+            subjects: vec![subjects::LOGS_ALL.to_owned()],
+            unsynced: true,
+            discard_old: true,
+            max_per_subject: LOG_BATCHES_PER_TASK,
+            max_message_bytes: CHUNK_MESSAGE_BYTES_MAX,
+            max_age_seconds: LOG_AGE_SECONDS,
+            ..bucket(LOGS, "log lines in batches, one subject per task", 10, &[Runner], &[Logs])
+        },
+    ]
+}
+
+/// The file for reviewers and operators.
+pub fn print() -> String {
+    let text = serde_json::to_string_pretty(&streams(Sizes::default())).unwrap_or_default();
+    text + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shares_fit_and_nothing_live_expires() {
+        let sizes = Sizes { storage_bytes: 1_000_000_000, replicas: 1 };
+        let all = streams(sizes);
+        let stored: u64 = all.iter().filter(|s| !s.memory).map(|s| s.max_bytes).sum();
+        assert!(stored <= sizes.storage_bytes);
+        for stream in &all {
+            if stream.kind != Kind::Stream {
+                assert!(!stream.discard_old && stream.max_age_seconds == 0, "{} holds live state", stream.name);
+            }
+        }
+    }
+}
