@@ -1,1 +1,19 @@
-//! The only crate that names async-nats: connections, buckets, payloads, calls, and the one writer of tasks.
+//! The only crate that names async-nats: connections, buckets, feeds, bodies, calls, and the one writer
+//! of task records. Conflicts are told apart here, by the broker's codes, and nowhere else.
+
+pub mod body;
+pub mod bucket;
+pub mod call;
+pub mod connect;
+pub mod feed;
+pub mod provision;
+pub mod tasks;
+pub mod view;
+mod write;
+
+pub use bucket::Bucket;
+pub use connect::{Broker, ConnectError, Credentials};
+pub use feed::{Feed, News};
+pub use tasks::{Applied, Known, Tasks};
+pub use view::View;
+pub use write::WriteError;

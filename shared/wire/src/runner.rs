@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 /// What a runner is told on its own subject. Each may come twice, late or never.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "a message is decoded, matched and gone")]
 pub enum Told {
     /// This claim is yours: run it.
     Assign(Task),

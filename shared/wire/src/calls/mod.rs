@@ -19,7 +19,7 @@ pub trait Call: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Who takes it.
     const FUNCTION: Function;
     /// The reply.
-    type Reply: Serialize + DeserializeOwned + Send + 'static;
+    type Reply: Serialize + DeserializeOwned + Send + Sync + 'static;
     /// Seconds after which the caller gives up.
     fn deadline_seconds(&self) -> u64 {
         5

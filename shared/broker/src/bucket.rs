@@ -1,0 +1,123 @@
+//! Typed key-value buckets with compare-and-set.
+
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use async_nats::{HeaderMap, Request};
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use wire::{Error, subjects};
+
+use crate::connect::Broker;
+use crate::write::{REQUEST_SECONDS, WriteError};
+
+/// A bucket whose values are JSON documents of one type.
+pub struct Bucket<T> {
+    pub(crate) broker: Broker,
+    pub(crate) name: &'static str,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Bucket<T> {
+    fn clone(&self) -> Self {
+        Self { broker: self.broker.clone(), name: self.name, value: PhantomData }
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Bucket<T> {
+    /// The bucket of this name.
+    pub fn new(broker: &Broker, name: &'static str) -> Self {
+        Self { broker: broker.clone(), name, value: PhantomData }
+    }
+
+    /// The value under a key with its revision; `None` where there never was one.
+    pub async fn get(&self, key: &str) -> Result<Option<(u64, T)>, Error> {
+        let stream = subjects::bucket_stream(self.name);
+        let subject = format!("$JS.API.DIRECT.GET.{stream}.{}", subjects::bucket_key(self.name, key));
+        match self.broker.direct_get(subject, Bytes::new()).await? {
+            None => Ok(None),
+            Some((revision, payload)) => {
+                let value = serde_json::from_slice(&payload).map_err(|e| {
+                    Error::internal(format!("the record {} {key} can't be read: {e}", self.name))
+                })?;
+                Ok(Some((revision, value)))
+            }
+        }
+    }
+
+    /// Writes a value where the key still has this revision; 0 means that there is none yet.
+    pub async fn write(&self, key: &str, expected: u64, value: &T) -> Result<u64, WriteError> {
+        let payload = serde_json::to_vec(value).map_err(|e| WriteError::Refused(e.to_string()))?;
+        let payload = Bytes::from(payload);
+        let mut headers = HeaderMap::new();
+        headers.insert(async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
+        let subject = subjects::bucket_key(self.name, key);
+        for _ in 0..UNSETTLED_TRIES {
+            match self.broker.write(subject.clone(), headers.clone(), payload.clone()).await {
+                Err(WriteError::Unsettled) => tokio::task::yield_now().await,
+                outcome => return outcome,
+            }
+        }
+        Err(WriteError::Conflict)
+    }
+
+    /// Reads, changes and writes until nobody else was faster. `change` returns `None` to leave it alone.
+    pub async fn update<F>(&self, key: &str, mut change: F) -> Result<Option<T>, Error>
+    where
+        F: FnMut(Option<T>) -> Result<Option<T>, Error>,
+    {
+        for _ in 0..CONFLICT_TRIES {
+            let (revision, current) = match self.get(key).await? {
+                Some((revision, value)) => (revision, Some(value)),
+                None => (0, None),
+            };
+            let Some(next) = change(current)? else { return Ok(None) };
+            match self.write(key, revision, &next).await {
+                Ok(_) => return Ok(Some(next)),
+                Err(WriteError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::unavailable(format!("{} {key} was changed by others all the time", self.name)))
+    }
+
+    /// Every value with its key. For small buckets; large ones are followed by a feed.
+    pub async fn last_sequence(&self) -> Result<u64, Error> {
+        let stream = subjects::bucket_stream(self.name);
+        let body = serde_json::json!({ "last_by_subj": subjects::bucket_key(self.name, ">") });
+        let subject = format!("$JS.API.DIRECT.GET.{stream}");
+        let found = self.broker.direct_get(subject, Bytes::from(body.to_string())).await?;
+        Ok(found.map_or(0, |(sequence, _)| sequence))
+    }
+}
+
+/// How often a write is repeated while the broker settles the one before it.
+const UNSETTLED_TRIES: usize = 20;
+/// How often a change is tried again after another was faster.
+pub(crate) const CONFLICT_TRIES: usize = 20;
+
+impl Broker {
+    /// The newest message that matches, with its sequence.
+    pub(crate) async fn direct_get(
+        &self,
+        subject: String,
+        payload: Bytes,
+    ) -> Result<Option<(u64, Bytes)>, Error> {
+        let request = Request::new().payload(payload).timeout(Some(Duration::from_secs(REQUEST_SECONDS)));
+        let answer = self.client.send_request(subject, request).await.map_err(Error::unavailable)?;
+        if let Some(status) = answer.status {
+            return if status == async_nats::StatusCode::NOT_FOUND {
+                Ok(None)
+            } else {
+                Err(Error::unavailable(format!("the broker answered a read with {status}")))
+            };
+        }
+        let header = answer.headers.as_ref().and_then(|h| h.get(async_nats::header::NATS_SEQUENCE));
+        let sequence = header.and_then(|value| value.as_str().parse().ok());
+        match sequence {
+            Some(sequence) => Ok(Some((sequence, answer.payload))),
+            None => Err(Error::internal("the broker answered a read without a sequence")),
+        }
+    }
+}

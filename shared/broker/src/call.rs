@@ -1,0 +1,169 @@
+//! Calls over the broker, both ends: a request is one message, its answer is another.
+
+use std::time::Duration;
+
+use async_nats::{RequestErrorKind, Subscriber};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+use wire::calls::{Answer, Call};
+use wire::{Code, Error, Function, subjects};
+
+use crate::connect::Broker;
+
+/// Nobody listens: the function is down or just restarting. We look again until this long.
+const NO_RESPONDER_PATIENCE: Duration = Duration::from_secs(3);
+const NO_RESPONDER_PAUSE: Duration = Duration::from_millis(50);
+
+/// A request that came in.
+pub struct Incoming {
+    /// Its body.
+    pub payload: Bytes,
+    reply: Option<async_nats::Subject>,
+    broker: Broker,
+}
+
+/// Requests as they come in.
+pub struct Requests {
+    subscriber: Subscriber,
+    broker: Broker,
+}
+
+impl Broker {
+    /// Calls a function and waits for its answer, within the call's own deadline.
+    pub async fn call<C: Call>(&self, call: &C) -> Result<C::Reply, Error> {
+        let payload = Bytes::from(serde_json::to_vec(call).map_err(Error::internal)?);
+        if payload.len() > self.max_payload() {
+            return Err(Error::new(Code::TooLarge, "the request has too much text beside its body"));
+        }
+        let deadline = Duration::from_secs(call.deadline_seconds());
+        let answer = self.request(subjects::function(C::FUNCTION), payload, deadline).await?;
+        match serde_json::from_slice(&answer).map_err(Error::internal)? {
+            Answer::Ok(reply) => Ok(reply),
+            Answer::Err(error) => Err(error),
+        }
+    }
+
+    /// Asks whether a function is up.
+    pub async fn ping(&self, function: Function) -> bool {
+        let request = async_nats::Request::new().timeout(Some(Duration::from_secs(1)));
+        self.client.send_request(subjects::ping(function), request).await.is_ok()
+    }
+
+    /// One request on any subject, as JSON, within a deadline.
+    pub async fn ask<Q, A>(&self, subject: String, question: &Q, deadline: Duration) -> Result<A, Error>
+    where
+        Q: Serialize,
+        A: DeserializeOwned,
+    {
+        let payload = Bytes::from(serde_json::to_vec(question).map_err(Error::internal)?);
+        let answer = self.request(subject, payload, deadline).await?;
+        serde_json::from_slice(&answer).map_err(Error::internal)
+    }
+
+    async fn request(&self, subject: String, payload: Bytes, deadline: Duration) -> Result<Bytes, Error> {
+        let began = Instant::now();
+        loop {
+            let left = deadline.saturating_sub(began.elapsed());
+            let request = async_nats::Request::new().payload(payload.clone()).timeout(Some(left));
+            match self.client.send_request(subject.clone(), request).await {
+                Ok(answer) => return Ok(answer.payload),
+                Err(error) => match error.kind() {
+                    RequestErrorKind::NoResponders if began.elapsed() < NO_RESPONDER_PATIENCE.min(deadline) => {
+                        tokio::time::sleep(NO_RESPONDER_PAUSE).await;
+                    }
+                    RequestErrorKind::TimedOut if self.is_connected() => {
+                        return Err(Error {
+                            code: Code::Timeout,
+                            ..Error::unavailable(format!("no answer on {subject} in time"))
+                        });
+                    }
+                    RequestErrorKind::NoResponders
+                    | RequestErrorKind::TimedOut
+                    | RequestErrorKind::InvalidSubject
+                    | RequestErrorKind::MaxPayloadExceeded
+                    | RequestErrorKind::Other => {
+                        return Err(Error::unavailable(format!("{subject}: {error}")));
+                    }
+                },
+            }
+        }
+    }
+
+    /// Tells something to whoever listens. It may be lost; nothing may depend on it.
+    pub async fn tell<T: Serialize>(&self, subject: String, what: &T) {
+        let sent = match serde_json::to_vec(what) {
+            Ok(payload) => self.client.publish(subject, Bytes::from(payload)).await.map_err(|e| e.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = sent {
+            tracing::debug!(error, "a message was not sent");
+        }
+    }
+
+    /// Appends a message to a stream and waits for the acknowledgement.
+    pub async fn append<T: Serialize>(&self, subject: String, what: &T) -> Result<u64, Error> {
+        let payload = serde_json::to_vec(what).map_err(Error::internal)?;
+        Ok(self.write(subject, async_nats::HeaderMap::new(), Bytes::from(payload)).await?)
+    }
+
+    /// Messages of one subject in a stream, from a sequence on, up to `count`.
+    pub async fn stored<T: DeserializeOwned>(
+        &self,
+        stream: &str,
+        subject: &str,
+        cursor: u64,
+        count: usize,
+    ) -> Result<Vec<(u64, T)>, Error> {
+        let batch = self.direct_batch(stream, subject, cursor, count).await?;
+        let read = |(sequence, payload): (u64, Bytes)| {
+            serde_json::from_slice(&payload).map(|value| (sequence, value)).map_err(Error::internal)
+        };
+        batch.into_iter().map(read).collect()
+    }
+
+    /// Takes the requests on a subject; with `shared`, one of all replicas gets each.
+    pub async fn requests(&self, subject: String, shared: bool) -> Result<Requests, Error> {
+        let subscriber = if shared {
+            self.client.queue_subscribe(subject, "q".to_owned()).await
+        } else {
+            self.client.subscribe(subject).await
+        };
+        let subscriber = subscriber.map_err(Error::unavailable)?;
+        // Without the flush a request that is sent right after could be lost to nobody.
+        self.client.flush().await.map_err(Error::unavailable)?;
+        Ok(Requests { subscriber, broker: self.clone() })
+    }
+}
+
+impl Requests {
+    /// The next request; `None` when the subscription has ended.
+    pub async fn next(&mut self) -> Option<Incoming> {
+        let message = self.subscriber.next().await?;
+        Some(Incoming { payload: message.payload, reply: message.reply, broker: self.broker.clone() })
+    }
+
+    /// Takes no more requests; those that the broker sent already still come.
+    pub async fn stop(&mut self) {
+        if let Err(error) = self.subscriber.drain().await {
+            tracing::debug!(%error, "a subscription ended by itself");
+        }
+    }
+}
+
+impl Incoming {
+    /// The request as JSON.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_slice(&self.payload)
+            .map_err(|e| Error::new(Code::BadRequest, format!("the request can't be read: {e}")))
+    }
+
+    /// Answers it, if an answer was asked for.
+    pub async fn answer<T: Serialize>(&self, answer: &T) {
+        if let Some(reply) = &self.reply {
+            self.broker.tell(reply.to_string(), answer).await;
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Following a bucket: every change in order, from the state as it is now. Breaks heal by themselves.
+
+use std::time::Duration;
+
+use async_nats::jetstream::kv::{Operation, Watch};
+use futures_util::StreamExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+
+use crate::bucket::Bucket;
+
+/// What a feed tells.
+#[derive(Debug, Clone, PartialEq)]
+pub enum News<T> {
+    /// Forget everything: what follows is the whole state anew.
+    Reset,
+    /// A key has this value.
+    Value {
+        /// The key.
+        key: String,
+        /// Its revision.
+        revision: u64,
+        /// Its value.
+        value: T,
+    },
+    /// All that was there when the feed began has been told.
+    CaughtUp {
+        /// The sequence up to which everything is known.
+        sequence: u64,
+    },
+}
+
+/// A bucket's changes. Ends when it is dropped.
+pub struct Feed<T> {
+    news: mpsc::Receiver<News<T>>,
+}
+
+const FEED_CAPACITY: usize = 1024;
+const RETRY_MILLIS: u64 = 100;
+
+impl<T: Serialize + DeserializeOwned + Send + 'static> Feed<T> {
+    /// Begins to follow a bucket.
+    pub fn follow(bucket: &Bucket<T>) -> Self {
+        let (sender, news) = mpsc::channel(FEED_CAPACITY);
+        let bucket = bucket.clone();
+        tokio::spawn(async move {
+            let mut follower = Follower { bucket, sender, seen: 0 };
+            while !follower.sender.is_closed() {
+                if let Err(reason) = follower.follow_once().await {
+                    tracing::debug!(bucket = follower.bucket.name, reason, "following again");
+                    tokio::time::sleep(Duration::from_millis(RETRY_MILLIS)).await;
+                }
+            }
+        });
+        Self { news }
+    }
+
+    /// The next piece of news. `None` only if the runtime stops.
+    pub async fn next(&mut self) -> Option<News<T>> {
+        self.news.recv().await
+    }
+
+    /// Like `next`, for up to `limit` pieces at once.
+    pub async fn next_many(&mut self, into: &mut Vec<News<T>>, limit: usize) -> usize {
+        self.news.recv_many(into, limit).await
+    }
+}
+
+struct Follower<T> {
+    bucket: Bucket<T>,
+    sender: mpsc::Sender<News<T>>,
+    seen: u64,
+}
+
+impl<T: Serialize + DeserializeOwned + Send + 'static> Follower<T> {
+    /// Follows until something breaks. A reconnection counts as a break, since the broker may have lost
+    /// the consumer and would only be noticed by its silence, many seconds later.
+    async fn follow_once(&mut self) -> Result<(), String> {
+        let mut reconnects = self.bucket.broker.reconnects();
+        reconnects.mark_unchanged();
+        let (mut watch, last) = self.open().await?;
+        if self.seen >= last {
+            self.tell(News::CaughtUp { sequence: last }).await?;
+        }
+        loop {
+            let entry = tokio::select! {
+                entry = watch.next() => entry,
+                changed = reconnects.changed() => {
+                    return if changed.is_ok() { Err("reconnected".into()) } else { Err("closed".into()) };
+                }
+                () = self.sender.closed() => return Ok(()),
+            };
+            let entry = entry.ok_or("the watch ended")?.map_err(|e| e.to_string())?;
+            self.take(&entry).await?;
+            if entry.revision >= last {
+                self.tell(News::CaughtUp { sequence: entry.revision }).await?;
+            }
+        }
+    }
+
+    async fn open(&mut self) -> Result<(Watch, u64), String> {
+        let context = async_nats::jetstream::new(self.bucket.broker.client.clone());
+        let store = context.get_key_value(self.bucket.name).await.map_err(|e| e.to_string())?;
+        let last = self.bucket.last_sequence().await.map_err(|e| e.to_string())?;
+        if self.seen == 0 || last < self.seen {
+            // A broker that knows less than we do lost its newest writes with the power; so do we.
+            self.seen = 0;
+            self.tell(News::Reset).await?;
+            let watch = store.watch_with_history(">").await.map_err(|e| e.to_string())?;
+            return Ok((watch, last));
+        }
+        let watch = store.watch_all_from_revision(self.seen + 1).await.map_err(|e| e.to_string())?;
+        Ok((watch, last))
+    }
+
+    async fn take(&mut self, entry: &async_nats::jetstream::kv::Entry) -> Result<(), String> {
+        self.seen = entry.revision;
+        if entry.operation != Operation::Put {
+            return Ok(());
+        }
+        match serde_json::from_slice(&entry.value) {
+            Ok(value) => {
+                let (key, revision) = (entry.key.clone(), entry.revision);
+                self.tell(News::Value { key, revision, value }).await
+            }
+            Err(error) => {
+                tracing::error!(bucket = self.bucket.name, key = entry.key, %error, "a record can't be read");
+                Ok(())
+            }
+        }
+    }
+
+    async fn tell(&self, news: News<T>) -> Result<(), String> {
+        self.sender.send(news).await.map_err(|_| "nobody listens any more".to_owned())
+    }
+}

@@ -1,0 +1,130 @@
+//! The one place that writes task records: read, ask the pure transition, compare-and-set, return effects.
+
+use domain::task::input::{Change, Effect, Input, Refusal};
+use domain::task::transition::transition;
+use domain::{Task, TaskKey, Timestamp};
+use wire::topology::{TASKS, task_key};
+use wire::{Error, Function};
+
+use crate::bucket::{Bucket, CONFLICT_TRIES};
+use crate::connect::Broker;
+use crate::write::WriteError;
+
+/// The bucket of task records.
+#[derive(Clone)]
+pub struct Tasks {
+    bucket: Bucket<Task>,
+}
+
+/// What the caller of `apply` already knows, which saves a read. It may be old: the compare-and-set tells.
+#[derive(Debug, Clone)]
+pub enum Known {
+    /// Nothing.
+    Nothing,
+    /// There is probably no record.
+    Absent,
+    /// The record had this revision.
+    Record(u64, Box<Task>),
+}
+
+/// What `apply` did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Applied {
+    /// The revision of the record.
+    pub revision: u64,
+    /// The record as it stands.
+    pub task: Task,
+    /// What has to be done now; empty if nothing was written.
+    pub effects: Vec<Effect>,
+    /// This call wrote it.
+    pub written: bool,
+}
+
+/// Why nothing was applied.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ApplyError {
+    /// The rules refuse it.
+    Refused(Refusal),
+    /// The broker did not take it, or its answer is unknown.
+    Broker(Error),
+}
+
+impl From<ApplyError> for Error {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::Refused(refusal) => refusal.into(),
+            ApplyError::Broker(error) => error,
+        }
+    }
+}
+
+impl Tasks {
+    /// The records as this connection's function may use them.
+    pub fn new(broker: &Broker) -> Self {
+        Self { bucket: Bucket::new(broker, TASKS) }
+    }
+
+    /// The bucket, to follow it.
+    pub fn bucket(&self) -> &Bucket<Task> {
+        &self.bucket
+    }
+
+    /// A record with its revision.
+    pub async fn get(&self, key: &TaskKey) -> Result<Option<(u64, Task)>, Error> {
+        self.bucket.get(&task_key(key)).await
+    }
+
+    /// Lets something happen to a task. After an unknown outcome the record is read again: if it is what
+    /// was to be written, the write was done.
+    pub async fn apply(
+        &self,
+        key: &TaskKey,
+        input: &Input,
+        now: Timestamp,
+        known: Known,
+    ) -> Result<Applied, ApplyError> {
+        let mut known = known;
+        let mut hoped: Option<(Box<Task>, Vec<Effect>)> = None;
+        let mut unknowns = 0;
+        for _ in 0..CONFLICT_TRIES {
+            let (revision, current) = match known {
+                Known::Nothing => match self.get(key).await.map_err(ApplyError::Broker)? {
+                    Some((revision, task)) => (revision, Some(task)),
+                    None => (0, None),
+                },
+                Known::Absent => (0, None),
+                Known::Record(revision, task) => (revision, Some(*task)),
+            };
+            known = Known::Nothing;
+            if let Some((task, effects)) = hoped.take()
+                && current.as_ref() == Some(&*task)
+            {
+                return Ok(Applied { revision, task: *task, effects, written: true });
+            }
+            let (next, effects) = match transition(current.as_ref(), input, now) {
+                Ok(Change::Write(next, effects)) => (next, effects),
+                Ok(Change::Nothing) => match current {
+                    Some(task) => return Ok(Applied { revision, task, effects: Vec::new(), written: false }),
+                    None => return Err(ApplyError::Refused(Refusal::NotFound)),
+                },
+                Err(refusal) => return Err(ApplyError::Refused(refusal)),
+            };
+            match self.bucket.write(&task_key(key), revision, &next).await {
+                Ok(revision) => return Ok(Applied { revision, task: *next, effects, written: true }),
+                Err(WriteError::Conflict | WriteError::Unsettled) => {}
+                Err(WriteError::Unknown(reason)) if unknowns == 0 => {
+                    tracing::debug!(%key, reason, "an unknown outcome; reading what became of it");
+                    unknowns += 1;
+                    hoped = Some((next, effects));
+                }
+                Err(error) => return Err(ApplyError::Broker(error.into())),
+            }
+        }
+        Err(ApplyError::Broker(Error::unavailable(format!("task {key} was changed by others all the time"))))
+    }
+
+    /// The function on whose behalf this writes.
+    pub fn function(&self) -> Function {
+        self.bucket.broker.function()
+    }
+}

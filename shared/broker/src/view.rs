@@ -1,0 +1,122 @@
+//! A small bucket held in memory and kept up to date: reads cost nothing and are a moment old at the most.
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use wire::Error;
+
+use crate::bucket::Bucket;
+use crate::feed::{Feed, News};
+
+/// How long a view may be used without proof that it is up to date. Revocations act within this time.
+const TRUSTED_FOR: Duration = Duration::from_secs(4);
+/// How often the proof is sought.
+const PROOF_EVERY: Duration = Duration::from_secs(1);
+
+type Values<T> = Arc<RwLock<HashMap<String, Arc<T>>>>;
+
+/// A bucket in memory.
+pub struct View<T> {
+    bucket: Bucket<T>,
+    values: Values<T>,
+    proven_at: watch::Receiver<Option<Instant>>,
+}
+
+impl<T> Clone for View<T> {
+    fn clone(&self) -> Self {
+        let Self { bucket, values, proven_at } = self;
+        Self { bucket: bucket.clone(), values: Arc::clone(values), proven_at: proven_at.clone() }
+    }
+}
+
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> View<T> {
+    /// Begins to follow the bucket.
+    pub fn follow(bucket: Bucket<T>) -> Self {
+        let values: Values<T> = Arc::default();
+        let (proof, proven_at) = watch::channel(None);
+        tokio::spawn(keep(bucket.clone(), Arc::clone(&values), proof));
+        Self { bucket, values, proven_at }
+    }
+
+    /// The value under a key. What the view does not hold, or can't vouch for, is read from the broker.
+    pub async fn get(&self, key: &str) -> Result<Option<Arc<T>>, Error> {
+        let trusted = self.proven_at.borrow().is_some_and(|at| at.elapsed() < TRUSTED_FOR);
+        if trusted && let Some(value) = self.held(key) {
+            return Ok(Some(value));
+        }
+        Ok(self.bucket.get(key).await?.map(|(_, value)| Arc::new(value)))
+    }
+
+    /// Every value at this moment, once the view has caught up.
+    pub async fn all(&self) -> Result<Vec<Arc<T>>, Error> {
+        self.settled().await?;
+        let values = self.values.read().map_err(|e| Error::internal(e.to_string()))?;
+        Ok(values.values().cloned().collect())
+    }
+
+    async fn settled(&self) -> Result<(), Error> {
+        let mut proven = self.proven_at.clone();
+        let asked = Instant::now();
+        let fresh = proven.wait_for(|at| at.is_some_and(|at| at.elapsed() < TRUSTED_FOR || at >= asked));
+        match tokio::time::timeout(TRUSTED_FOR, fresh).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Error::unavailable("a bucket can't be followed")),
+        }
+    }
+
+    fn held(&self, key: &str) -> Option<Arc<T>> {
+        self.values.read().ok()?.get(key).cloned()
+    }
+}
+
+async fn keep<T>(bucket: Bucket<T>, values: Values<T>, proof: watch::Sender<Option<Instant>>)
+where
+    T: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    let mut feed = Feed::follow(&bucket);
+    let mut seen = 0;
+    let mut proofs = tokio::time::interval(PROOF_EVERY);
+    loop {
+        tokio::select! {
+            news = feed.next() => match news {
+                Some(news) => seen = take(news, seen, &values, &proof),
+                None => return,
+            },
+            _ = proofs.tick() => {
+                let asked = Instant::now();
+                if let Ok(last) = bucket.last_sequence().await && last <= seen && proof.borrow().is_some() {
+                    proof.send_replace(Some(asked));
+                }
+            }
+            () = proof.closed() => return,
+        }
+    }
+}
+
+fn take<T>(news: News<T>, seen: u64, values: &Values<T>, proof: &watch::Sender<Option<Instant>>) -> u64 {
+    let Ok(mut held) = values.write() else { return seen };
+    match news {
+        News::Reset => {
+            held.clear();
+            proof.send_replace(None);
+            0
+        }
+        News::Value { key, revision, value } => {
+            held.insert(key, Arc::new(value));
+            revision
+        }
+        News::CaughtUp { sequence } => {
+            drop(held);
+            if proof.borrow().is_none() {
+                proof.send_replace(Some(Instant::now()));
+            }
+            sequence.max(seen)
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Rights on apps, as the functions check them: from a view that is a few seconds old at the most.
+
+use broker::{Broker, Bucket, View};
+use domain::access::rights_on;
+use domain::{Caller, Right, Rights, Task};
+use wire::records::App;
+use wire::topology::{APPS, app_key};
+use wire::{Code, Error};
+
+/// The apps, for checking rights.
+#[derive(Clone)]
+pub struct Apps(View<App>);
+
+impl Apps {
+    /// Begins to follow the apps.
+    pub fn follow(broker: &Broker) -> Self {
+        Self(View::follow(Bucket::new(broker, APPS)))
+    }
+
+    /// The rights of a caller on an app.
+    pub async fn rights(&self, caller: &Caller, app: &str) -> Result<Rights, Error> {
+        let app = self.0.get(&app_key(&caller.tenant, app)).await?;
+        Ok(app.map_or(if caller.admin { Rights::ALL } else { Rights::default() }, |app| {
+            rights_on(caller, &app.grants)
+        }))
+    }
+
+    /// Refuses a caller who may not do this to a task. Who may not even read it learns nothing about it.
+    pub async fn check(&self, caller: &Caller, task: &Task, wanted: &[Right]) -> Result<(), Error> {
+        let rights = self.rights(caller, &task.app).await?;
+        if !rights.has(&[Right::Read]) {
+            return Err(Error::task_not_found(task.id));
+        }
+        if !rights.has(wanted) {
+            let message = format!("user {} needs the right to execute app {}", caller.user, task.app);
+            return Err(Error::new(Code::Forbidden, message));
+        }
+        Ok(())
+    }
+
+    /// The apps of a tenant on which the caller has the right to read.
+    pub async fn readable(&self, caller: &Caller) -> Result<std::collections::HashSet<String>, Error> {
+        let mut names = std::collections::HashSet::new();
+        for app in self.0.all().await? {
+            if app.tenant == caller.tenant && rights_on(caller, &app.grants).has(&[Right::Read]) {
+                names.insert(app.name.clone());
+            }
+        }
+        Ok(names)
+    }
+}
