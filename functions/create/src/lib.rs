@@ -1,1 +1,175 @@
-//! Takes tasks in.
+//! `create`: takes tasks in. Once it has answered, the task is in the broker and is never lost.
+
+mod gauge;
+mod identity;
+
+use broker::{Bucket, Known, Tasks, View};
+use domain::access::rights_on;
+use domain::lane::{LaneLimits, PRIORITY_DEFAULT, PRIORITY_FIRST, PRIORITY_LAST};
+use domain::task::input::{Input, Refusal};
+use domain::task::state::Phase;
+use domain::{Epoch, Right, Task, TaskId, TaskKey, TaskState};
+use service::{Context, RunError, clock, serve};
+use wire::calls::create::{CreateReply, CreateRequest};
+use wire::records::{App, AppVersion};
+use wire::topology::{APPS, LANES, app_key, lane_key, tasks_lane};
+use wire::{Code, Error, names};
+
+use gauge::Gauge;
+
+/// How often a key may have been used for tasks that were deleted since, before it counts as worn out.
+const GENERATIONS_MAX: u32 = 100;
+
+/// Serves until it is stopped.
+pub async fn run(context: Context) -> Result<(), RunError> {
+    let function = Create {
+        tasks: Tasks::new(&context.broker),
+        apps: Bucket::new(&context.broker, APPS),
+        lanes: View::follow(Bucket::new(&context.broker, LANES)),
+        gauge: Gauge::follow(&context.broker),
+    };
+    serve(&context, move |request| {
+        let function = function.clone();
+        async move { function.handle(request).await }
+    })
+    .await
+}
+
+#[derive(Clone)]
+struct Create {
+    tasks: Tasks,
+    apps: Bucket<App>,
+    lanes: View<LaneLimits>,
+    gauge: Gauge,
+}
+
+impl Create {
+    async fn handle(&self, request: CreateRequest) -> Result<CreateReply, Error> {
+        check_names(&request)?;
+        // Read from the broker and not from a view: what was published a moment ago must be found, and
+        // `latest` must be the one in force now.
+        let found = self.apps.get(&app_key(&request.caller.tenant, &request.app)).await?;
+        let app = found.map(|(_, app)| app).ok_or_else(|| no_app(&request))?;
+        let rights = rights_on(&request.caller, &app.grants);
+        if !rights.has(&[Right::Read, Right::Execute]) {
+            let message =
+                format!("user {} needs the rights read and execute on app {}", request.caller.user, app.name);
+            return Err(Error::new(Code::Forbidden, message));
+        }
+        let (version, published) = resolve(&app, &request)?;
+        let lane = tasks_lane(&request.caller.tenant);
+        let limits = self.lanes.get(&lane_key(&lane)).await?;
+        let limits = limits.map_or_else(LaneLimits::default, |limits| (*limits).clone());
+        if self.gauge.queued(&lane) >= limits.max_queued {
+            let message = format!("lane {lane} is full: {} tasks wait; try again later", limits.max_queued);
+            return Err(Error::new(Code::LaneFull, message));
+        }
+        let task = record(&request, version, published, lane, limits.retry_limit);
+        self.write(&request, task).await
+    }
+
+    /// Writes the record. The id of a request with an idempotency key comes from the key, so two at once
+    /// meet in one compare-and-set; a key whose task was deleted gives a new task.
+    async fn write(&self, request: &CreateRequest, mut task: Task) -> Result<CreateReply, Error> {
+        for generation in 0..GENERATIONS_MAX {
+            task.id = match &request.idempotency_key {
+                Some(key) => identity::from_key(&request.caller, key, generation),
+                None => request.id,
+            };
+            let key = TaskKey::new(&request.caller.tenant, task.id);
+            let input = Input::Create(Box::new(task.clone()));
+            match self.tasks.apply(&key, &input, clock::now(), Known::Absent).await {
+                Ok(applied) => return Ok(CreateReply { repeated: !applied.written, task: applied.task }),
+                Err(broker::tasks::ApplyError::Refused(Refusal::NotFound))
+                    if request.idempotency_key.is_some() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::new(Code::KeyReused, "this Idempotency-Key was used too often; use a new key"))
+    }
+}
+
+fn check_names(request: &CreateRequest) -> Result<(), Error> {
+    let version = request.version.as_deref().unwrap_or("1");
+    for (what, name) in [("app", request.app.as_str()), ("version", version), ("service", &request.service)] {
+        if !names::is_name(name) {
+            let message = format!("the {what} name is not usable: 1 to 128 characters, no '/' or control characters");
+            return Err(Error::new(Code::BadRequest, message));
+        }
+    }
+    let priority = request.priority.unwrap_or(PRIORITY_DEFAULT);
+    if !(PRIORITY_FIRST..=PRIORITY_LAST).contains(&priority) {
+        return Err(Error::new(Code::BadRequest, "priority is a whole number from 1 (first) to 10 (last)"));
+    }
+    Ok(())
+}
+
+fn no_app(request: &CreateRequest) -> Error {
+    match &request.version {
+        None => no_latest(&request.app),
+        Some(version) => {
+            let message = format!("App {} version {version} doesn't exist", request.app);
+            Error::new(Code::AppNotFound, message)
+        }
+    }
+}
+
+/// The text is the documented one (seed 000).
+fn no_latest(app: &str) -> Error {
+    Error::new(Code::LatestNotFound, format!("App {app} with latest tag doesn't exist"))
+}
+
+/// The version is resolved here, once: moving the tag later changes nothing for this task.
+fn resolve<'a>(app: &'a App, request: &CreateRequest) -> Result<(String, &'a AppVersion), Error> {
+    let version = match &request.version {
+        Some(version) => version,
+        None => app.latest.as_ref().ok_or_else(|| no_latest(&app.name))?,
+    };
+    let published = app.versions.get(version).ok_or_else(|| no_app(request))?;
+    if !published.services.is_empty() && !published.services.contains(&request.service) {
+        let known = published.services.join(", ");
+        let message =
+            format!("app {} {version} has no service {}; its services are {known}", app.name, request.service);
+        return Err(Error::new(Code::NotFound, message));
+    }
+    Ok((version.clone(), published))
+}
+
+fn record(
+    request: &CreateRequest,
+    version: String,
+    published: &AppVersion,
+    lane: String,
+    retry_limit: u32,
+) -> Task {
+    Task {
+        id: TaskId(request.id.0),
+        tenant: request.caller.tenant.clone(),
+        user: request.caller.user.clone(),
+        app: request.app.clone(),
+        version,
+        service: request.service.clone(),
+        runtime: published.runtime,
+        bundle: published.bundle.clone(),
+        lane,
+        priority: request.priority.unwrap_or(PRIORITY_DEFAULT),
+        top_of_queue: false,
+        state: TaskState::Queued,
+        phase: Phase::Running,
+        epoch: Epoch(0),
+        losses: 0,
+        retry_limit,
+        created_at: clock::now(),
+        assigned_at: None,
+        running_at: None,
+        ended_at: None,
+        runner: None,
+        session: None,
+        interrupt: None,
+        input: request.input.clone(),
+        result: None,
+        return_code: None,
+        error: None,
+        request_digest: identity::digest(request),
+    }
+}

@@ -242,3 +242,45 @@ impl From<WriteError> for std::io::Error {
         Self::other(error)
     }
 }
+
+impl Bodies {
+    /// The length of an object; `None` if there is none of that name.
+    pub async fn size(&self, name: &str) -> Result<Option<u64>, Error> {
+        let stream = subjects::object_stream(self.store);
+        let subject = subjects::object_meta(self.store, &BASE64URL.encode(name.as_bytes()));
+        let found = self.broker.direct_get(format!("$JS.API.DIRECT.GET.{stream}.{subject}"), Bytes::new()).await?;
+        let meta = found.filter(|(_, payload)| !payload.is_empty());
+        let meta = meta.and_then(|(_, payload)| serde_json::from_slice::<Meta>(&payload).ok());
+        Ok(meta.filter(|meta| !meta.deleted).map(|meta| meta.size))
+    }
+}
+
+/// Chunks as a blocking reader, for libraries that read so. Only for threads that may block.
+pub struct BlockingReader {
+    chunks: mpsc::Receiver<Result<Bytes, Error>>,
+    rest: Bytes,
+}
+
+impl BlockingReader {
+    /// Reads from these chunks.
+    pub fn new(chunks: mpsc::Receiver<Result<Bytes, Error>>) -> Self {
+        Self { chunks, rest: Bytes::new() }
+    }
+}
+
+impl std::io::Read for BlockingReader {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        while self.rest.is_empty() {
+            match self.chunks.blocking_recv() {
+                Some(chunk) => self.rest = chunk.map_err(std::io::Error::other)?,
+                None => return Ok(0),
+            }
+        }
+        let count = self.rest.len().min(into.len());
+        let now = self.rest.split_to(count);
+        if let Some(target) = into.get_mut(..count) {
+            target.copy_from_slice(&now);
+        }
+        Ok(count)
+    }
+}

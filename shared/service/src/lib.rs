@@ -15,6 +15,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use broker::Broker;
+/// Notes an error whose work another will finish later.
+pub fn log_later(error: &wire::Error) {
+    tracing::warn!(%error, "left to be done later");
+}
+
 pub use config::{Durability, Settings};
 pub use start::main;
 pub use serve::serve;

@@ -19,6 +19,24 @@ pub fn token(text: &str) -> String {
     out
 }
 
+/// The text that a token stands for; `None` if it is no token of ours.
+pub fn text(token: &str) -> Option<String> {
+    if token == "=" {
+        return Some(String::new());
+    }
+    let mut bytes = Vec::with_capacity(token.len());
+    let mut rest = token.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'=' {
+            let (high, low) = (char::from(rest.next()?).to_digit(16)?, char::from(rest.next()?).to_digit(16)?);
+            bytes.push(u8::try_from(high * 16 + low).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
 /// The most characters an app, version or service name may have.
 pub const NAME_CHARS_MAX: usize = 128;
 
@@ -42,6 +60,9 @@ mod tests {
         for token in &tokens {
             assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=".contains(&b)), "{token}");
             assert!(!token.is_empty());
+        }
+        for (token, text) in tokens.iter().zip(texts) {
+            assert_eq!(super::text(token).as_deref(), Some(text));
         }
         let unique: std::collections::HashSet<_> = tokens.iter().collect();
         assert_eq!(unique.len(), texts.len(), "{tokens:?}");

@@ -1,0 +1,95 @@
+//! Lane limits: changed live, kept in their bucket, acted on by `schedule` at its next decision.
+
+use std::collections::BTreeMap;
+
+use broker::{Bucket, Feed, News};
+use domain::Caller;
+use domain::lane::{LaneLimits, PRIORITY_LAST};
+use wire::calls::admin::{AdminReply, LaneChange, LaneShown};
+use wire::calls::schedule::{ScheduleReply, ScheduleRequest};
+use wire::topology::{LANES, lane_key, tasks_lane};
+use wire::{Code, Error, names};
+
+use crate::{Admin, shown};
+
+impl Admin {
+    pub(crate) async fn set_lane(
+        &self,
+        caller: &Caller,
+        name: &str,
+        change: &LaneChange,
+    ) -> Result<AdminReply, Error> {
+        let known = name.strip_prefix("tasks.");
+        let tenant = known.ok_or_else(|| no_lane(name))?;
+        self.may_act_for(caller, tenant).map_err(|_| no_lane(name))?;
+        if tenant != caller.tenant && self.tenants.get(&names::token(tenant)).await?.is_none() {
+            return Err(no_lane(name));
+        }
+        let changed = self
+            .lanes
+            .update(&lane_key(name), |found| {
+                let limits = changed(found.unwrap_or_default(), change);
+                check(&limits)?;
+                Ok(Some(limits))
+            })
+            .await?;
+        let limits = changed.unwrap_or_default();
+        Ok(AdminReply::Lanes(vec![LaneShown { name: name.to_owned(), limits, queued: None, running: None }]))
+    }
+
+    /// The caller's lanes, or all for the operator, with how full they are where a `schedule` answers.
+    pub(crate) async fn list_lanes(&self, caller: &Caller) -> Result<AdminReply, Error> {
+        let mut shown: BTreeMap<String, LaneShown> = BTreeMap::new();
+        let own = tasks_lane(&caller.tenant);
+        for (name, limits) in self.stored_lanes().await.into_iter().chain([(own.clone(), None)]) {
+            let entry = LaneShown { name: name.clone(), limits: limits.unwrap_or_default(), queued: None, running: None };
+            shown.entry(name).or_insert(entry);
+        }
+        if let Ok(ScheduleReply::Lanes(lanes)) = self.broker.call(&ScheduleRequest::Lanes).await {
+            for lane in lanes {
+                let (queued, running) = (Some(lane.queued), Some(lane.running));
+                shown.insert(lane.name.clone(), LaneShown { name: lane.name, limits: lane.limits, queued, running });
+            }
+        }
+        let visible = |lane: &LaneShown| self.is_operator(caller) || lane.name == own;
+        Ok(AdminReply::Lanes(shown.into_values().filter(visible).collect()))
+    }
+
+    async fn stored_lanes(&self) -> Vec<(String, Option<LaneLimits>)> {
+        let mut feed = Feed::follow(&Bucket::<LaneLimits>::new(&self.broker, LANES));
+        let mut lanes = Vec::new();
+        while let Some(news) = feed.next().await {
+            match news {
+                News::Reset => lanes.clear(),
+                News::Value { key, value, .. } => lanes.extend(names::text(&key).map(|name| (name, Some(value)))),
+                News::CaughtUp { .. } => break,
+            }
+        }
+        lanes
+    }
+}
+
+fn no_lane(name: &str) -> Error {
+    let message = format!("lane {} does not exist; the lane of a tenant's tasks is tasks.<tenant>", shown(name));
+    Error::new(Code::NotFound, message)
+}
+
+fn changed(limits: LaneLimits, change: &LaneChange) -> LaneLimits {
+    LaneLimits {
+        max_running: change.max_running.unwrap_or(limits.max_running),
+        priority_slots: change.priority_slots.unwrap_or(limits.priority_slots),
+        priority_threshold: change.priority_threshold.unwrap_or(limits.priority_threshold),
+        max_queued: change.max_queued.unwrap_or(limits.max_queued),
+        retry_limit: change.retry_limit.unwrap_or(limits.retry_limit),
+    }
+}
+
+fn check(limits: &LaneLimits) -> Result<(), Error> {
+    if limits.priority_threshold > PRIORITY_LAST {
+        return Err(Error::new(Code::BadRequest, "priority_threshold is a whole number from 0 to 10"));
+    }
+    if limits.priority_slots > limits.max_running && limits.max_running > 0 {
+        return Err(Error::new(Code::BadRequest, "priority_slots can't be more than max_running"));
+    }
+    Ok(())
+}

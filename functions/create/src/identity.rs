@@ -1,0 +1,60 @@
+//! What makes two creates the same: ids from idempotency keys, digests of requests.
+
+use data_encoding::HEXLOWER;
+use domain::{Caller, TaskId};
+use sha2::{Digest, Sha256};
+use wire::calls::create::CreateRequest;
+
+/// Feeds parts with their lengths, so that no two lists of parts look alike.
+fn hash(parts: &[&[u8]]) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    digest.finalize().into()
+}
+
+/// The id that a caller's key stands for. The user is part of it: keys of two users never meet.
+pub fn from_key(caller: &Caller, key: &str, generation: u32) -> TaskId {
+    let sum = hash(&[caller.tenant.as_bytes(), caller.user.as_bytes(), key.as_bytes(), &generation.to_be_bytes()]);
+    let mut bytes = [0u8; 16];
+    for (to, from) in bytes.iter_mut().zip(sum) {
+        *to = from;
+    }
+    TaskId(uuid::Builder::from_random_bytes(bytes).into_uuid())
+}
+
+/// What must be equal for a create to count as a repetition.
+pub fn digest(request: &CreateRequest) -> String {
+    let version = request.version.as_deref().unwrap_or("");
+    let content_type = request.input.content_type.as_deref().unwrap_or("");
+    HEXLOWER.encode(&hash(&[
+        request.app.as_bytes(),
+        version.as_bytes(),
+        request.service.as_bytes(),
+        &[request.priority.unwrap_or(0)],
+        content_type.as_bytes(),
+        request.input_digest.as_bytes(),
+    ]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_key_is_one_id_and_different_owners_never_share() {
+        let caller = |tenant: &str, user: &str| Caller { tenant: tenant.into(), user: user.into(), admin: false };
+        let id = from_key(&caller("a", "b"), "k", 0);
+        assert_eq!(id, from_key(&caller("a", "b"), "k", 0));
+        for other in [
+            from_key(&caller("a", "b"), "k", 1),
+            from_key(&caller("a", "bk"), "", 0),
+            from_key(&caller("ab", ""), "k", 0),
+            from_key(&caller("a", "c"), "k", 0),
+        ] {
+            assert_ne!(id, other);
+        }
+    }
+}

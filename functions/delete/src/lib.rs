@@ -1,0 +1,79 @@
+//! `delete`: writes a positive record that the task is gone, then removes its bodies. If it dies between,
+//! `schedule` sees bodies on a deleted task and asks for the second half again.
+
+use broker::body::Bodies;
+use broker::{Applied, Known, Tasks};
+use domain::task::input::{Effect, Input};
+use domain::{Right, Task, TaskKey};
+use service::apps::Apps;
+use service::{Context, RunError, clock, serve};
+use wire::Error;
+use wire::calls::delete::DeleteRequest;
+use wire::topology::BODIES;
+
+/// Serves until it is stopped.
+pub async fn run(context: Context) -> Result<(), RunError> {
+    let function = Delete {
+        tasks: Tasks::new(&context.broker),
+        apps: Apps::follow(&context.broker),
+        bodies: Bodies::new(&context.broker, BODIES),
+    };
+    serve(&context, move |request| {
+        let function = function.clone();
+        async move { function.handle(request).await }
+    })
+    .await
+}
+
+#[derive(Clone)]
+struct Delete {
+    tasks: Tasks,
+    apps: Apps,
+    bodies: Bodies,
+}
+
+impl Delete {
+    async fn handle(&self, request: DeleteRequest) -> Result<(), Error> {
+        match request {
+            DeleteRequest::Task { caller, id } => {
+                let key = TaskKey::new(&caller.tenant, id);
+                let found = self.tasks.get(&key).await?;
+                let (revision, task) = found.ok_or_else(|| Error::task_not_found(id))?;
+                self.apps.check(&caller, &task, &[Right::Read, Right::Execute]).await?;
+                let known = Known::Record(revision, Box::new(task));
+                let applied = self.tasks.apply(&key, &Input::Delete, clock::now(), known).await?;
+                if applied.effects.contains(&Effect::RemoveBodies) {
+                    // The task is gone already; what fails here is done later, so the caller need not know.
+                    let Applied { revision, task, .. } = applied;
+                    if let Err(error) = self.remove_bodies(&key, Known::Record(revision, Box::new(task))).await {
+                        service::log_later(&error);
+                    }
+                }
+                Ok(())
+            }
+            DeleteRequest::Bodies { key } => self.remove_bodies(&key, Known::Nothing).await,
+        }
+    }
+
+    async fn remove_bodies(&self, key: &TaskKey, known: Known) -> Result<(), Error> {
+        let (revision, task) = match known {
+            Known::Record(revision, task) => (revision, *task),
+            Known::Nothing | Known::Absent => {
+                self.tasks.get(key).await?.ok_or_else(|| Error::task_not_found(key.id))?
+            }
+        };
+        for object in objects(&task) {
+            if !self.bodies.remove(object).await {
+                return Err(Error::unavailable(format!("body {object} could not be removed")));
+            }
+        }
+        let known = Known::Record(revision, Box::new(task));
+        self.tasks.apply(key, &Input::BodiesRemoved, clock::now(), known).await?;
+        Ok(())
+    }
+}
+
+fn objects(task: &Task) -> impl Iterator<Item = &str> {
+    let result = task.result.as_ref().and_then(|result| result.object());
+    task.input.object().into_iter().chain(result)
+}

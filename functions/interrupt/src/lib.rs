@@ -1,0 +1,55 @@
+//! `interrupt`: writes the wish into the record, then tells the runner. If the message is lost, `schedule`
+//! sees the wish unheard and tells the runner again.
+
+use broker::{Broker, Known, Tasks};
+use domain::list::Summary;
+use domain::task::input::{Effect, Input};
+use domain::{Right, TaskKey};
+use service::apps::Apps;
+use service::{Context, RunError, clock, serve};
+use wire::calls::interrupt::InterruptRequest;
+use wire::runner::Told;
+use wire::{Error, subjects};
+
+/// Serves until it is stopped.
+pub async fn run(context: Context) -> Result<(), RunError> {
+    let function = Interrupt {
+        tasks: Tasks::new(&context.broker),
+        apps: Apps::follow(&context.broker),
+        broker: context.broker.clone(),
+    };
+    serve(&context, move |request| {
+        let function = function.clone();
+        async move { function.handle(request).await }
+    })
+    .await
+}
+
+#[derive(Clone)]
+struct Interrupt {
+    tasks: Tasks,
+    apps: Apps,
+    broker: Broker,
+}
+
+impl Interrupt {
+    async fn handle(&self, request: InterruptRequest) -> Result<Summary, Error> {
+        let key = TaskKey::new(&request.caller.tenant, request.id);
+        let found = self.tasks.get(&key).await?;
+        let (revision, task) = found.ok_or_else(|| Error::task_not_found(request.id))?;
+        self.apps.check(&request.caller, &task, &[Right::Read, Right::Execute]).await?;
+        let known = Known::Record(revision, Box::new(task));
+        let input = Input::Interrupt(request.kind);
+        let applied = self.tasks.apply(&key, &input, clock::now(), known).await?;
+        for effect in &applied.effects {
+            match effect {
+                Effect::TellInterrupt(runner) => {
+                    let told = Told::Interrupt(applied.task.clone());
+                    self.broker.tell(subjects::runner(*runner), &told).await;
+                }
+                Effect::RemoveBodies => {}
+            }
+        }
+        Ok(Summary::from(&applied.task))
+    }
+}

@@ -1,0 +1,139 @@
+//! `logs`: serves the log lines of a task, page by page, and waits for more where the caller follows.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use broker::{Broker, Tasks};
+use domain::{Right, TaskKey};
+use service::apps::Apps;
+use service::{Context, RunError, serve};
+use wire::calls::logs::{LogsReply, LogsRequest};
+use wire::runner::LogBatch;
+use wire::topology::LOGS;
+use wire::{Code, Error, subjects};
+
+const BATCHES_AT_ONCE: usize = 64;
+const LINES_MAX: u64 = 1000;
+const WAIT_MAX: Duration = Duration::from_secs(30);
+/// Tasks of which it is remembered where the next page begins, so that following costs the same at any length.
+const REMEMBERED_MAX: usize = 10_000;
+/// The most bytes of lines in one reply, well below what one message takes.
+const PAGE_BYTES_MAX: usize = 600 * 1024;
+
+/// Serves until it is stopped.
+pub async fn run(context: Context) -> Result<(), RunError> {
+    let function = Logs {
+        tasks: Tasks::new(&context.broker),
+        apps: Apps::follow(&context.broker),
+        broker: context.broker.clone(),
+        remembered: Arc::default(),
+    };
+    serve(&context, move |request| {
+        let function = function.clone();
+        async move { function.handle(request).await }
+    })
+    .await
+}
+
+/// A place in a task's log: so many lines lie before this sequence of the stream.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    lines: u64,
+    sequence: u64,
+    dropped: u64,
+}
+
+const BEGIN: Place = Place { lines: 0, sequence: 1, dropped: 0 };
+
+#[derive(Clone)]
+struct Logs {
+    tasks: Tasks,
+    apps: Apps,
+    broker: Broker,
+    remembered: Arc<Mutex<HashMap<TaskKey, Place>>>,
+}
+
+impl Logs {
+    async fn handle(&self, request: LogsRequest) -> Result<LogsReply, Error> {
+        if request.limit == 0 || request.limit > LINES_MAX {
+            return Err(Error::new(Code::BadRequest, format!("limit is a whole number from 1 to {LINES_MAX}")));
+        }
+        let key = TaskKey::new(&request.caller.tenant, request.id);
+        let ended = self.look(&request, &key).await?;
+        let reply = self.page(&key, &request, ended).await?;
+        if !reply.lines.is_empty() || ended || request.wait_ms == 0 {
+            return Ok(reply);
+        }
+        // Subscribed first, looked again second: a line that comes between is seen by one of the two.
+        let mut lines = self.broker.requests(subjects::logs(&key), false).await?;
+        let reply = self.page(&key, &request, ended).await?;
+        if !reply.lines.is_empty() {
+            return Ok(reply);
+        }
+        let wait = Duration::from_millis(request.wait_ms).min(WAIT_MAX);
+        // A time-out only means that there is still nothing to tell.
+        let _ = tokio::time::timeout(wait, lines.next()).await;
+        let ended = self.look(&request, &key).await?;
+        self.page(&key, &request, ended).await
+    }
+
+    /// Whether the task has ended; refuses who may not read it.
+    async fn look(&self, request: &LogsRequest, key: &TaskKey) -> Result<bool, Error> {
+        let found = self.tasks.get(key).await?.map(|(_, task)| task);
+        let live = found.filter(|task| task.state != domain::TaskState::Deleted);
+        let task = live.ok_or_else(|| Error::task_not_found(request.id))?;
+        self.apps.check(&request.caller, &task, &[Right::Read]).await?;
+        Ok(task.state.is_terminal())
+    }
+
+    async fn page(&self, key: &TaskKey, request: &LogsRequest, ended: bool) -> Result<LogsReply, Error> {
+        let mut place = self.start(key, request.offset);
+        let mut reply = LogsReply { lines: Vec::new(), next: request.offset, dropped: place.dropped, end: false };
+        let mut bytes = 0;
+        loop {
+            let subject = subjects::logs(key);
+            let batches: Vec<(u64, LogBatch)> =
+                self.broker.stored(LOGS, &subject, place.sequence, BATCHES_AT_ONCE).await?;
+            let last = batches.len() < BATCHES_AT_ONCE;
+            for (sequence, batch) in batches {
+                let count = batch.lines.len() as u64;
+                for (number, line) in (place.lines..).zip(batch.lines) {
+                    if number < request.offset {
+                        continue;
+                    }
+                    bytes += line.text.len() + 64;
+                    if reply.lines.len() as u64 >= request.limit || bytes > PAGE_BYTES_MAX {
+                        return Ok(self.finish(key, reply, place));
+                    }
+                    reply.lines.push(line);
+                    reply.next = number + 1;
+                }
+                place.lines += count;
+                place.sequence = sequence + 1;
+                place.dropped = batch.dropped;
+                reply.dropped = place.dropped;
+            }
+            if last {
+                reply.end = ended;
+                return Ok(self.finish(key, reply, place));
+            }
+        }
+    }
+
+    /// The remembered place, if it does not lie beyond what is asked for.
+    fn start(&self, key: &TaskKey, offset: u64) -> Place {
+        let remembered = self.remembered.lock().ok().and_then(|map| map.get(key).copied());
+        remembered.filter(|place| place.lines <= offset).unwrap_or(BEGIN)
+    }
+
+    fn finish(&self, key: &TaskKey, reply: LogsReply, place: Place) -> LogsReply {
+        if let Ok(mut remembered) = self.remembered.lock() {
+            if remembered.len() >= REMEMBERED_MAX {
+                remembered.clear();
+            }
+            remembered.insert(key.clone(), place);
+        }
+        reply
+    }
+}

@@ -1,0 +1,160 @@
+//! Feeds the board and has its decisions carried out.
+
+use std::time::Duration;
+
+use broker::{Bucket, Feed, News, Tasks};
+use domain::Task;
+use domain::board::{Action, Heartbeat};
+use domain::lane::LaneLimits;
+use service::clock::Ticks;
+use service::{Context, RunError, ids};
+use tokio::sync::mpsc;
+use wire::runner::Beat;
+use wire::topology::LANES;
+use wire::{names, subjects};
+
+use crate::act::{Actor, Outcome};
+use crate::lease::Lease;
+use crate::{SharedBoard, lanes};
+
+const SWEEP_EVERY: Duration = Duration::from_millis(250);
+const GAUGE_EVERY: Duration = Duration::from_secs(1);
+/// After the broker failed a claim nothing more is claimed for this long.
+const CLAIM_PAUSE_MS: u64 = 250;
+/// Silence of our own longer than this says nothing about the runners.
+const DEAF_MS: u64 = 1_000;
+const NEWS_AT_ONCE: usize = 512;
+
+/// Follows everything and acts while the lease is held, until it is stopped.
+pub async fn drive(context: Context, board: SharedBoard, ticks: Ticks) -> Result<(), RunError> {
+    let broker = &context.broker;
+    let name = ids::random().map_err(RunError::from_text)?.to_string();
+    let lease = Lease::compete(broker, name, context.stop.clone());
+    let mut tasks = Feed::follow(Tasks::new(broker).bucket());
+    let mut limits = Feed::follow(&Bucket::<LaneLimits>::new(broker, LANES));
+    let mut beats =
+        broker.requests(subjects::BEAT_ALL.to_owned(), false).await.map_err(RunError::from_text)?;
+    let (outcome, mut outcomes) = mpsc::unbounded_channel();
+    let mut driver = Driver {
+        board,
+        ticks,
+        actor: Actor::new(broker.clone(), outcome),
+        caught_up: false,
+        held: false,
+        pause_until: 0,
+        swept_at: 0,
+    };
+    let mut sweep = tokio::time::interval(SWEEP_EVERY);
+    let mut gauge = tokio::time::interval(GAUGE_EVERY);
+    let mut news = Vec::with_capacity(NEWS_AT_ONCE);
+    loop {
+        tokio::select! {
+            count = tasks.next_many(&mut news, NEWS_AT_ONCE) => {
+                if count == 0 { break }
+                driver.learn(news.drain(..));
+            }
+            Some(changed) = limits.next() => driver.change_limits(changed),
+            Some(beat) = beats.next() => driver.hear(beat.read::<Beat>().ok().map(|beat| beat.heartbeat)),
+            Some(outcome) = outcomes.recv() => driver.settle(outcome),
+            _ = sweep.tick() => driver.sweep(),
+            _ = gauge.tick() => driver.tell_gauge(broker).await,
+            () = context.stop.cancelled() => break,
+        }
+        driver.held = lease.is_held();
+        driver.admit();
+    }
+    lease.ended().await;
+    Ok(())
+}
+
+struct Driver {
+    board: SharedBoard,
+    ticks: Ticks,
+    actor: Actor,
+    caught_up: bool,
+    held: bool,
+    pause_until: u64,
+    swept_at: u64,
+}
+
+impl Driver {
+    fn learn(&mut self, news: impl Iterator<Item = News<Task>>) {
+        let now = self.ticks.millis();
+        let Ok(mut board) = self.board.lock() else { return };
+        for piece in news {
+            match piece {
+                News::Reset => {
+                    board.forget_tasks();
+                    self.caught_up = false;
+                }
+                News::Value { revision, value, .. } => board.learn(revision, value, now),
+                News::CaughtUp { .. } => self.caught_up = true,
+            }
+        }
+    }
+
+    fn change_limits(&mut self, news: News<LaneLimits>) {
+        if let News::Value { key, value, .. } = news
+            && let (Some(lane), Ok(mut board)) = (names::text(&key), self.board.lock())
+        {
+            board.set_limits(&lane, Some(value));
+        }
+    }
+
+    fn hear(&mut self, beat: Option<Heartbeat>) {
+        if let (Some(beat), Ok(mut board)) = (beat, self.board.lock()) {
+            board.hear(beat, self.ticks.millis());
+        }
+    }
+
+    fn settle(&mut self, outcome: Outcome) {
+        let now = self.ticks.millis();
+        let Ok(mut board) = self.board.lock() else { return };
+        match outcome {
+            Outcome::Claimed(revision, task) => board.claimed(revision, *task, now),
+            Outcome::NotClaimed(key) => board.not_claimed(&key),
+            Outcome::BrokerFailed(key) => {
+                board.not_claimed(&key);
+                self.pause_until = now + CLAIM_PAUSE_MS;
+            }
+        }
+    }
+
+    fn admit(&mut self) {
+        let now = self.ticks.millis();
+        if !self.held || !self.caught_up || now < self.pause_until {
+            return;
+        }
+        let Ok(mut board) = self.board.lock() else { return };
+        for action in board.admit(now) {
+            let known = if let Action::Claim(key, _) = &action { board.record(key) } else { None };
+            let known = known.map(|(revision, task)| (revision, task.clone()));
+            self.actor.begin(action, known);
+        }
+    }
+
+    fn sweep(&mut self) {
+        let now = self.ticks.millis();
+        let Ok(mut board) = self.board.lock() else { return };
+        if now.saturating_sub(self.swept_at) > DEAF_MS || !self.held {
+            board.forgive_silence(now);
+        }
+        self.swept_at = now;
+        if self.held && self.caught_up {
+            for action in board.repair(now) {
+                tracing::info!(?action, "repairing");
+                self.actor.begin(action, None);
+            }
+        }
+    }
+
+    async fn tell_gauge(&self, broker: &broker::Broker) {
+        if !self.held {
+            return;
+        }
+        let all = self.board.lock().map(|board| lanes(&board)).unwrap_or_default();
+        for lane in all {
+            broker.tell(subjects::LANE.to_owned(), &lane).await;
+        }
+    }
+}

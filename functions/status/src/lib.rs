@@ -1,0 +1,114 @@
+//! `status`: tells how tasks stand. One task is read from its record; lists and waiting come from a picture
+//! in memory, drawn from the change feed, that is first brought up to what the broker has now.
+
+mod picture;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::{Broker, Tasks};
+use domain::list::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Query, Summary};
+use domain::{Caller, Right, Task, TaskId, TaskKey, TaskState};
+use service::apps::Apps;
+use service::{Context, RunError, clock, serve};
+use wire::Error;
+use wire::calls::schedule::{ScheduleReply, ScheduleRequest};
+use wire::calls::status::{Page, StatusReply, StatusRequest, TaskStatus};
+
+use picture::Picture;
+
+/// The most that one call may wait for the end of a task.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+/// The most bytes of rows in one reply, well below what one message takes.
+const PAGE_BYTES_MAX: usize = 600 * 1024;
+
+/// Serves until it is stopped.
+pub async fn run(context: Context) -> Result<(), RunError> {
+    let tasks = Tasks::new(&context.broker);
+    let function = Arc::new(Status {
+        apps: Apps::follow(&context.broker),
+        picture: Picture::follow(&context.broker, &tasks).await.map_err(RunError::from_text)?,
+        broker: context.broker.clone(),
+        tasks,
+    });
+    serve(&context, move |request| {
+        let function = Arc::clone(&function);
+        async move { function.handle(request).await }
+    })
+    .await
+}
+
+struct Status {
+    broker: Broker,
+    tasks: Tasks,
+    apps: Apps,
+    picture: Picture,
+}
+
+impl Status {
+    async fn handle(&self, request: StatusRequest) -> Result<StatusReply, Error> {
+        match request {
+            StatusRequest::Get { caller, id, wait_ms } => {
+                self.get(&caller, id, Duration::from_millis(wait_ms)).await.map(StatusReply::Task)
+            }
+            StatusRequest::List { caller, query } => self.list(&caller, query).await.map(StatusReply::Page),
+        }
+    }
+
+    async fn get(&self, caller: &Caller, id: TaskId, wait: Duration) -> Result<TaskStatus, Error> {
+        let key = TaskKey::new(&caller.tenant, id);
+        let mut task = self.read(&key).await?;
+        self.apps.check(caller, &task, &[Right::Read]).await?;
+        if !wait.is_zero() && !task.state.is_terminal() {
+            self.picture.until_ended(&key, wait.min(WAIT_MAX)).await;
+            task = self.read(&key).await?;
+        }
+        let asked = task.state == TaskState::Queued && wait.is_zero();
+        let waiting = if asked { self.waiting(&key).await } else { None };
+        let progress = self.picture.progress(&key).filter(|progress| progress.epoch == task.epoch);
+        Ok(TaskStatus { summary: Summary::from(&task), result: task.result, progress, waiting })
+    }
+
+    async fn read(&self, key: &TaskKey) -> Result<Task, Error> {
+        let task = self.tasks.get(key).await?.map(|(_, task)| task);
+        let live = task.filter(|task| task.state != TaskState::Deleted);
+        live.ok_or_else(|| Error::task_not_found(key.id))
+    }
+
+    /// Why it waits is told where it can be: an answer without the reason beats no answer.
+    async fn waiting(&self, key: &TaskKey) -> Option<domain::lane::Waiting> {
+        match self.broker.call(&ScheduleRequest::Waiting { key: key.clone() }).await {
+            Ok(ScheduleReply::Waiting(waiting)) => waiting,
+            Ok(ScheduleReply::Lanes(_)) | Err(_) => None,
+        }
+    }
+
+    async fn list(&self, caller: &Caller, mut query: Query) -> Result<Page, Error> {
+        let readable = self.apps.readable(caller).await?;
+        let sequence = self.tasks.bucket().last_sequence().await?;
+        self.picture.until(sequence).await?;
+        if query.limit == 0 {
+            query.limit = PAGE_ROWS_DEFAULT;
+        }
+        query.limit = query.limit.min(PAGE_ROWS_MAX);
+        let visible = |row: &Summary| {
+            let whose = query.list_all || row.user == caller.user;
+            whose && (caller.admin || readable.contains(&row.app)) && query.keeps(row)
+        };
+        let (tasks, total) = self.picture.page(&caller.tenant, &query, visible, clock::now())?;
+        Ok(cut(tasks, total))
+    }
+}
+
+/// Ends a page early where its rows would not fit into one message; `ingress` asks for the rest.
+fn cut(rows: Vec<Summary>, total: u64) -> Page {
+    let mut bytes = 0;
+    let count = rows.len();
+    let fitting = rows.into_iter().take_while(|row| {
+        bytes += 1024 + row.app.len() + row.version.len() + row.service.len();
+        bytes += row.error.as_ref().map_or(0, String::len);
+        bytes <= PAGE_BYTES_MAX
+    });
+    let tasks: Vec<Summary> = fitting.collect();
+    Page { cut: tasks.len() < count, tasks, total }
+}

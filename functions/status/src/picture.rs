@@ -1,0 +1,175 @@
+//! Every task of every tenant in a few words, in memory. Disposable: a new replica draws it anew.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, RwLock, RwLockWriteGuard};
+use std::time::Duration;
+
+use broker::{Broker, Feed, News, Tasks};
+use domain::list::{Query, Summary};
+use domain::{Task, TaskId, TaskKey, TaskState, Timestamp};
+use tokio::sync::{oneshot, watch};
+use wire::runner::Progress;
+use wire::{Error, subjects};
+
+/// How long a list may wait for the picture to be up to date.
+const PATIENCE: Duration = Duration::from_secs(5);
+const NEWS_AT_ONCE: usize = 512;
+
+/// By creation, so that the default order costs no sorting.
+type Rows = BTreeMap<(Timestamp, TaskId), Summary>;
+
+#[derive(Default)]
+struct Inner {
+    tenants: HashMap<String, Rows>,
+    /// Where each task is in its tenant's rows.
+    places: HashMap<TaskKey, Timestamp>,
+    progress: HashMap<TaskKey, Progress>,
+    waiters: HashMap<TaskKey, Vec<oneshot::Sender<()>>>,
+}
+
+/// The picture, and how far it is drawn.
+pub struct Picture {
+    inner: Arc<RwLock<Inner>>,
+    sequence: watch::Receiver<u64>,
+}
+
+impl Picture {
+    /// Begins to draw.
+    pub async fn follow(broker: &Broker, tasks: &Tasks) -> Result<Self, Error> {
+        let inner = Arc::<RwLock<Inner>>::default();
+        let (sender, sequence) = watch::channel(0);
+        let mut feed = Feed::follow(tasks.bucket());
+        let drawn = Arc::clone(&inner);
+        tokio::spawn(async move {
+            let mut news = Vec::with_capacity(NEWS_AT_ONCE);
+            while feed.next_many(&mut news, NEWS_AT_ONCE).await > 0 && !sender.is_closed() {
+                if let Ok(mut inner) = drawn.write() {
+                    let sequence = draw(&mut inner, news.drain(..), *sender.borrow());
+                    drop(inner);
+                    sender.send_replace(sequence);
+                }
+            }
+        });
+        let mut messages = broker.requests(subjects::PROGRESS_ALL.to_owned(), false).await?;
+        let heard = Arc::clone(&inner);
+        tokio::spawn(async move {
+            while let Some(message) = messages.next().await {
+                if let (Ok((key, progress)), Ok(mut inner)) = (message.read::<(TaskKey, Progress)>(), heard.write())
+                    && inner.places.contains_key(&key)
+                {
+                    inner.progress.insert(key, progress);
+                }
+            }
+        });
+        Ok(Self { inner, sequence })
+    }
+
+    /// Waits until everything up to a sequence is drawn.
+    pub async fn until(&self, sequence: u64) -> Result<(), Error> {
+        let mut drawn = self.sequence.clone();
+        match tokio::time::timeout(PATIENCE, drawn.wait_for(|drawn| *drawn >= sequence)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Error::unavailable("the read model is behind the broker")),
+        }
+    }
+
+    /// Waits until a task has ended, or for so long.
+    pub async fn until_ended(&self, key: &TaskKey, wait: Duration) {
+        let (waiter, ended) = oneshot::channel();
+        {
+            let Ok(mut inner) = self.inner.write() else { return };
+            if inner.has_ended(key) {
+                return;
+            }
+            let waiters = inner.waiters.entry(key.clone()).or_default();
+            waiters.retain(|waiter| !waiter.is_closed());
+            waiters.push(waiter);
+        }
+        // A time-out is no error: the caller is told how the task stands.
+        let _ = tokio::time::timeout(wait, ended).await;
+    }
+
+    /// How far a task is, as its process said last.
+    pub fn progress(&self, key: &TaskKey) -> Option<Progress> {
+        self.inner.read().ok()?.progress.get(key).cloned()
+    }
+
+    /// The rows of a page, and how many the whole list has.
+    pub fn page(
+        &self,
+        tenant: &str,
+        query: &Query,
+        visible: impl Fn(&Summary) -> bool,
+        now: Timestamp,
+    ) -> Result<(Vec<Summary>, u64), Error> {
+        let inner = self.inner.read().map_err(|_| Error::internal("the read model is broken"))?;
+        let Some(rows) = inner.tenants.get(tenant) else { return Ok((Vec::new(), 0)) };
+        let newest_first = rows.values().rev().filter(|row| visible(row));
+        let (skip, take) = (to_usize(query.offset), to_usize(query.limit));
+        if query.sort.is_empty() {
+            let mut total = 0;
+            let mut page = Vec::new();
+            for row in newest_first {
+                if total >= skip && page.len() < take {
+                    page.push(row.clone());
+                }
+                total += 1;
+            }
+            return Ok((page, total as u64));
+        }
+        let mut all: Vec<&Summary> = newest_first.collect();
+        all.sort_by(|a, b| query.order(a, b, now));
+        let page = all.iter().skip(skip).take(take).map(|row| (*row).clone()).collect();
+        Ok((page, all.len() as u64))
+    }
+}
+
+fn to_usize(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+impl Inner {
+    fn has_ended(&self, key: &TaskKey) -> bool {
+        let row = self.places.get(key).and_then(|at| self.tenants.get(&key.tenant)?.get(&(*at, key.id)));
+        row.is_some_and(|row| row.state.is_terminal())
+    }
+
+    fn put(&mut self, task: &Task) {
+        let key = task.key();
+        if task.state == TaskState::Deleted {
+            if let (Some(at), Some(rows)) = (self.places.remove(&key), self.tenants.get_mut(&key.tenant)) {
+                rows.remove(&(at, key.id));
+            }
+        } else {
+            self.places.insert(key.clone(), task.created_at);
+            let rows = self.tenants.entry(key.tenant.clone()).or_default();
+            rows.insert((task.created_at, key.id), Summary::from(task));
+        }
+        if task.state.is_terminal() {
+            self.progress.remove(&key);
+            for waiter in self.waiters.remove(&key).unwrap_or_default() {
+                // Whoever gave up waiting needs no answer.
+                let _ = waiter.send(());
+            }
+        }
+    }
+}
+
+fn draw(inner: &mut RwLockWriteGuard<'_, Inner>, news: impl Iterator<Item = News<Task>>, sequence: u64) -> u64 {
+    let mut sequence = sequence;
+    for piece in news {
+        match piece {
+            News::Reset => {
+                inner.tenants.clear();
+                inner.places.clear();
+                sequence = 0;
+            }
+            News::Value { revision, value, .. } => {
+                inner.put(&value);
+                sequence = revision;
+            }
+            News::CaughtUp { sequence: known } => sequence = sequence.max(known),
+        }
+    }
+    sequence
+}
