@@ -87,9 +87,9 @@ impl Admin {
 /// What this build can run. A bundle for another runtime is refused here, not when a task fails.
 fn runtime(manifest: &Manifest) -> Result<Runtime, Error> {
     match manifest.runtime {
-        bundle::Runtime::Command => Ok(Runtime::Command),
-        bundle::Runtime::Noop => Ok(Runtime::Noop),
-        bundle::Runtime::Session | bundle::Runtime::Stream | bundle::Runtime::Webui => {
+        bundle::manifest::Runtime::Command => Ok(Runtime::Command),
+        bundle::manifest::Runtime::Noop => Ok(Runtime::Noop),
+        bundle::manifest::Runtime::Session | bundle::manifest::Runtime::Stream | bundle::manifest::Runtime::Webui => {
             let message = format!(
                 "app.toml: runtime {} is not served by this version of Tasklane; it runs command and noop apps",
                 manifest.runtime.as_str()

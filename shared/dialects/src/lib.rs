@@ -1,1 +1,264 @@
-//! The REST APIs, each a folder: HTTP to calls and replies to HTTP, purely.
+//! The REST APIs, each a folder: a request becomes a plan, an outcome becomes a response. Pure text and
+//! bytes: no network, no clock, no broker. `ingress` carries the plans out; a fifth API is one more folder
+//! and one more line in `ALL`.
+
+use domain::list::Summary;
+use domain::task::state::InterruptKind;
+use domain::{Caller, Payload, Scope, TaskId, Timestamp, list};
+use http::{HeaderMap, Method, Response};
+use serde::{Deserialize, Serialize};
+use wire::calls::admin::{AdminOrder, AdminReply};
+use wire::calls::logs::LogsReply;
+use wire::calls::sessions::SessionsReply;
+use wire::calls::status::{Page, TaskStatus};
+use wire::{Code, Error};
+
+pub mod aimms_tasks;
+mod answer;
+mod body;
+pub mod cases;
+mod headers;
+mod listing;
+mod moment;
+mod path;
+mod query;
+mod router;
+pub mod tasklane;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+pub use answer::status_of;
+pub use path::{normal_path, segment};
+pub use query::Parameters;
+pub use router::{Found, Router};
+
+/// Every dialect. Routes of all of them share one listener.
+pub const ALL: &[&dyn Dialect] = &[&aimms_tasks::V2, &tasklane::V1];
+
+/// One foreign REST API.
+pub trait Dialect: Sync {
+    /// Its word, for logs and settings.
+    fn name(&self) -> &'static str;
+
+    /// The path below which everything is its own, such as `/pro-api/v2`. Unknown paths below it are
+    /// answered in its shape.
+    fn mount(&self) -> &'static str;
+
+    /// Its routes: the source of routing, of the authorization matrix and of its OpenAPI document.
+    fn routes(&self) -> &'static [Route];
+
+    /// The text of the caller's API key.
+    fn credential<'r>(&self, request: &Request<'r>) -> Option<&'r str>;
+
+    /// What the request asks for. The body is there only for routes that take a small one.
+    fn decode(&self, route: &Route, request: &Request<'_>, caller: Option<&Caller>) -> Result<Plan, Error>;
+
+    /// The outcome of a plan as this API says it. The caller is the one that `decode` saw: some answers name
+    /// the tenant, and it is known from nowhere else. `request.now` is the moment of answering here, so that
+    /// a running task's times have grown while the request waited.
+    fn encode(
+        &self,
+        route: &Route,
+        request: &Request<'_>,
+        caller: Option<&Caller>,
+        outcome: Outcome,
+    ) -> Response<Vec<u8>>;
+
+    /// An error as this API says it.
+    fn error(&self, error: &Error) -> Response<Vec<u8>>;
+}
+
+/// One route of a dialect.
+#[derive(Debug)]
+pub struct Route {
+    /// The method.
+    pub method: Method,
+    /// The path with `{name}` for each parameter, beginning with the mount.
+    pub path: &'static str,
+    /// Its operation id.
+    pub operation: &'static str,
+    /// Which key the caller needs.
+    pub access: Access,
+    /// What body it takes.
+    pub body: BodyKind,
+}
+
+/// Which key a route asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// None at all.
+    Open,
+    /// Any valid one.
+    AnyKey,
+    /// A valid one with this scope.
+    Scope(Scope),
+}
+
+/// What body a route takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyKind {
+    /// None; one that comes is ignored up to a small bound.
+    None,
+    /// Up to so many bytes, handed to `decode`.
+    Small(usize),
+    /// Up to so many bytes, streamed to where the plan says and never held.
+    Streamed(u64),
+}
+
+/// A request as a dialect sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'r> {
+    /// The method.
+    pub method: &'r Method,
+    /// The normal path: no doubled and no trailing slashes, still percent-encoded.
+    pub path: &'r str,
+    /// The values of the route's parameters, decoded, in the order of the path.
+    pub parameters: &'r [(&'static str, String)],
+    /// The raw query.
+    pub query: &'r str,
+    /// The headers.
+    pub headers: &'r HeaderMap,
+    /// The body of a `Small` route, otherwise empty.
+    pub body: &'r [u8],
+    /// When it came; while encoding, when it is answered.
+    pub now: Timestamp,
+}
+
+impl Request<'_> {
+    /// The value of a path parameter.
+    pub fn parameter(&self, name: &str) -> &str {
+        self.parameters.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
+    }
+
+    /// A path parameter that must be a task id. What is no id is no task, so the answer is the same.
+    pub fn task_id(&self, name: &str) -> Result<TaskId, Error> {
+        let text = self.parameter(name);
+        text.parse().map_err(|_| Error::task_not_found(text::shown(text)))
+    }
+
+    /// A header as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// What a request asks for, in our own words.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Plan {
+    /// Take a task in; the body is its input.
+    Create {
+        /// The app.
+        app: String,
+        /// Its version; `None` is the one tagged as latest.
+        version: Option<String>,
+        /// The procedure.
+        service: String,
+        /// 1 first, 10 last; `None` is the default.
+        priority: Option<u8>,
+        /// The caller's key for repeating the request safely.
+        idempotency_key: Option<String>,
+        /// Answer after its end, or after so many milliseconds.
+        wait_ms: u64,
+    },
+    /// One task. Outcome: `Task`.
+    Get {
+        /// Which.
+        id: TaskId,
+        /// Answer after its end, or after so many milliseconds.
+        wait_ms: u64,
+    },
+    /// Many tasks. Outcome: `Page`.
+    List(list::Query),
+    /// The response of a task. Outcome: `Body`.
+    Fetch {
+        /// Which.
+        id: TaskId,
+    },
+    /// End a task early. Outcome: `Summary`.
+    Interrupt {
+        /// Which.
+        id: TaskId,
+        /// How.
+        kind: InterruptKind,
+    },
+    /// Delete a task. Outcome: `Done`.
+    Delete {
+        /// Which.
+        id: TaskId,
+    },
+    /// Log lines of a task. Outcome: `Logs`.
+    Logs {
+        /// Which.
+        id: TaskId,
+        /// Lines to leave out.
+        offset: u64,
+        /// Lines of the page.
+        limit: u64,
+        /// Wait for a line so many milliseconds.
+        wait_ms: u64,
+    },
+    /// Live sessions and runners. Outcome: `Sessions`.
+    Sessions,
+    /// Administration. Outcome: `Admin`.
+    Admin(AdminOrder),
+    /// Publish an app; the body is its bundle. Outcome: `Admin`.
+    Publish {
+        /// Tag the version as latest.
+        latest: bool,
+    },
+    /// How the service is. Outcome: `Health`.
+    Health,
+    /// Nothing has to be done: `encode` knows the answer from the route and the caller. Outcome: `Done`.
+    Nothing,
+}
+
+/// What came of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// A task was taken in, now or by the same request before.
+    Created(Summary),
+    /// One task.
+    Task(TaskStatus),
+    /// Many tasks.
+    Page(Page),
+    /// The response of a task; `ingress` streams its bytes behind the head that `encode` gives.
+    Body(Payload),
+    /// A task that was asked to end early.
+    Interrupted(Summary),
+    /// It is done and there is nothing to say.
+    Done,
+    /// Log lines.
+    Logs(LogsReply),
+    /// Live sessions and runners.
+    Sessions(SessionsReply),
+    /// Administration.
+    Admin(AdminReply),
+    /// How the service is.
+    Health(Health),
+}
+
+/// How the service is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Health {
+    /// The broker answers.
+    pub broker: bool,
+    /// `strict` or `interval`: what an acknowledged task survives.
+    pub durability: String,
+    /// Our version.
+    pub version: String,
+    /// The broker's version.
+    pub broker_version: String,
+    /// The names of the functions that answered; what is missing here is down.
+    pub functions: Vec<String>,
+    /// Live runners.
+    pub runners: u64,
+}
+
+/// A header that was sent wrong, or a parameter: always 400, always by name.
+pub(crate) fn bad(message: impl Into<String>) -> Error {
+    Error::new(Code::BadRequest, message)
+}

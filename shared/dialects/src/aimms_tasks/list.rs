@@ -1,0 +1,40 @@
+//! The parameters of `get_tasks`: which rows, in which order, and which page (reference/aimms.md §1.6).
+
+use domain::list::{Query, SortField};
+use wire::Error;
+
+use crate::Parameters;
+use crate::listing::{self, Names};
+
+const NAMES: Names = Names {
+    app: "appName",
+    version: "appVersion",
+    all: "listAll",
+    sort: &[
+        ("id", Some(SortField::Id)),
+        ("appName", Some(SortField::App)),
+        ("appVersion", Some(SortField::Version)),
+        ("serviceName", Some(SortField::Service)),
+        ("state", Some(SortField::State)),
+        ("createdAt", Some(SortField::CreatedAt)),
+        ("assignedAt", Some(SortField::AssignedAt)),
+        ("runningAt", Some(SortField::RunningAt)),
+        ("endedAt", Some(SortField::EndedAt)),
+        ("queueTime", Some(SortField::QueueTime)),
+        ("runTime", Some(SortField::RunTime)),
+        ("returnCode", Some(SortField::ReturnCode)),
+        ("errorMessage", Some(SortField::Error)),
+        ("sessionId", Some(SortField::Session)),
+        ("username", Some(SortField::User)),
+        // All rows are of one tenant and, as long as there are no schedules, of none.
+        ("userEnvironment", None),
+        ("scheduleFor", None),
+        ("scheduleInterval", None),
+        ("groupIndex", None),
+    ],
+};
+
+/// Reads the list that is asked for.
+pub(super) fn query(parameters: &Parameters) -> Result<Query, Error> {
+    listing::query(parameters, &NAMES)
+}

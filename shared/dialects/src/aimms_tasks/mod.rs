@@ -1,0 +1,9 @@
+//! The AIMMS PRO Tasks REST API (reference/aimms.md §1 and §2). Each version is a file with its own route
+//! table; the files beside them hold what the versions share.
+
+mod list;
+mod model;
+mod request;
+mod v2;
+
+pub use v2::V2;

@@ -1,0 +1,160 @@
+//! The Task of v2 as JSON: names, order, types and formats of reference/aimms.md §1.3 and §1.5.
+
+use domain::list::Summary;
+use domain::task::state::TaskState;
+use domain::{SessionId, TaskId, Timestamp};
+use serde::{Serialize, Serializer};
+use serde_json::ser::{Formatter, PrettyFormatter};
+
+/// One task.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Task<'a> {
+    id: TaskId,
+    app_name: &'a str,
+    app_version: &'a str,
+    service_name: &'a str,
+    state: &'static str,
+    #[serde(serialize_with = "as_date_and_clock")]
+    created_at: Option<Timestamp>,
+    #[serde(serialize_with = "as_date_and_clock")]
+    assigned_at: Option<Timestamp>,
+    #[serde(serialize_with = "as_date_and_clock")]
+    running_at: Option<Timestamp>,
+    #[serde(serialize_with = "as_date_and_clock")]
+    ended_at: Option<Timestamp>,
+    /// Seconds.
+    queue_time: f64,
+    /// Seconds.
+    run_time: f64,
+    return_code: Option<i32>,
+    error_message: Option<&'a str>,
+    session_id: Option<SessionId>,
+    username: &'a str,
+    user_environment: &'a str,
+    schedule_for: Option<&'a str>,
+    schedule_interval: Option<&'a str>,
+    group_index: Option<u64>,
+}
+
+impl<'a> Task<'a> {
+    /// The task as it is now. Its tenant is the caller's, since nobody sees another tenant's tasks.
+    pub(super) fn new(summary: &'a Summary, tenant: &'a str, now: Timestamp) -> Self {
+        Self {
+            id: summary.id,
+            app_name: &summary.app,
+            app_version: &summary.version,
+            service_name: &summary.service,
+            state: state(summary),
+            created_at: Some(summary.created_at),
+            assigned_at: summary.assigned_at,
+            running_at: summary.running_at,
+            ended_at: summary.ended_at,
+            queue_time: summary.queue_seconds(now),
+            run_time: summary.run_seconds(now),
+            return_code: summary.return_code,
+            error_message: summary.error.as_deref(),
+            session_id: summary.session,
+            username: &summary.user,
+            user_environment: tenant,
+            schedule_for: None,
+            schedule_interval: None,
+            group_index: None,
+        }
+    }
+}
+
+/// A page of a list.
+#[derive(Serialize)]
+pub(super) struct Tasks<'a> {
+    pub(super) current_batch: Vec<Task<'a>>,
+    pub(super) total_tasks: u64,
+}
+
+/// The caller, as `get_current_user` tells it.
+#[derive(Serialize)]
+pub(super) struct CurrentUser<'a> {
+    pub(super) environment_name: &'a str,
+    #[serde(rename = "isAdmin")]
+    pub(super) is_admin: bool,
+    #[serde(rename = "isAppPublisher")]
+    pub(super) is_app_publisher: bool,
+    pub(super) name: &'a str,
+}
+
+fn state(summary: &Summary) -> &'static str {
+    match summary.state {
+        TaskState::Queued => "queued",
+        TaskState::Assigned => "assigned",
+        TaskState::Running if summary.is_solving() => "solving",
+        TaskState::Running => "running",
+        TaskState::Completed => "completed",
+        // A deleted task is shown to nobody. Should one ever come here, a client that waits for its end must see one.
+        TaskState::Failed | TaskState::Deleted => "failed",
+    }
+}
+
+fn as_date_and_clock<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => serializer.serialize_str(&time.format("%Y-%m-%d %H:%M:%S.%6f")),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// The JSON text, compact or, as `prettyFormat` asks, with indentation and six decimals in every time span.
+pub(super) fn write(value: &impl Serialize, pretty: bool) -> Result<Vec<u8>, serde_json::Error> {
+    if !pretty {
+        return serde_json::to_vec(value);
+    }
+    let mut text = Vec::new();
+    value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, SixDecimals::default()))?;
+    Ok(text)
+}
+
+/// `serde_json`'s indentation, and numbers of seconds as AIMMS' documents print them.
+#[derive(Default)]
+struct SixDecimals(PrettyFormatter<'static>);
+
+type Written = std::io::Result<()>;
+
+impl Formatter for SixDecimals {
+    fn write_f64<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, value: f64) -> Written {
+        write!(writer, "{value:.6}")
+    }
+
+    fn begin_array<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> Written {
+        self.0.begin_array(writer)
+    }
+
+    fn end_array<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> Written {
+        self.0.end_array(writer)
+    }
+
+    fn begin_array_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> Written {
+        self.0.begin_array_value(writer, first)
+    }
+
+    fn end_array_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> Written {
+        self.0.end_array_value(writer)
+    }
+
+    fn begin_object<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> Written {
+        self.0.begin_object(writer)
+    }
+
+    fn end_object<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> Written {
+        self.0.end_object(writer)
+    }
+
+    fn begin_object_key<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> Written {
+        self.0.begin_object_key(writer, first)
+    }
+
+    fn begin_object_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> Written {
+        self.0.begin_object_value(writer)
+    }
+
+    fn end_object_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> Written {
+        self.0.end_object_value(writer)
+    }
+}

@@ -1,0 +1,187 @@
+//! Version 2 of the AIMMS Tasks API under `/pro-api/v2`. The operation ids are AIMMS' own; every success is a 200.
+
+use domain::list::Summary;
+use domain::payload::BODY_BYTES_MAX;
+use domain::{Caller, Scope};
+use http::{Method, Response, StatusCode};
+use serde::Serialize;
+use wire::Error;
+
+use super::model::{CurrentUser, Task, Tasks, write};
+use super::{list, request};
+use crate::{Access, BodyKind, Dialect, Outcome, Parameters, Plan, Request, Route, answer, headers};
+
+/// Bytes that the body of an interrupt may have; the one that is accepted has 31.
+const INTERRUPT_BYTES_MAX: usize = 64 * 1024;
+
+/// AIMMS Tasks v2.
+#[derive(Debug)]
+pub struct V2;
+
+const TASKS: Access = Access::Scope(Scope::Tasks);
+
+static ROUTES: &[Route] = &[
+    Route {
+        method: Method::POST,
+        path: "/pro-api/v2/tasks/{appName}/{appVersion}/{serviceName}",
+        operation: "create_task",
+        access: TASKS,
+        body: BodyKind::Streamed(BODY_BYTES_MAX),
+    },
+    Route {
+        method: Method::POST,
+        path: "/pro-api/v2/tasks/{appName}/{serviceName}",
+        operation: "create_task_latest_version",
+        access: TASKS,
+        body: BodyKind::Streamed(BODY_BYTES_MAX),
+    },
+    Route {
+        method: Method::GET,
+        path: "/pro-api/v2/tasks",
+        operation: "get_tasks",
+        access: TASKS,
+        body: BodyKind::None,
+    },
+    Route {
+        method: Method::GET,
+        path: "/pro-api/v2/tasks/{id}",
+        operation: "get_task",
+        access: TASKS,
+        body: BodyKind::None,
+    },
+    Route {
+        method: Method::DELETE,
+        path: "/pro-api/v2/tasks/{id}",
+        operation: "delete_task",
+        access: TASKS,
+        body: BodyKind::None,
+    },
+    Route {
+        method: Method::PUT,
+        path: "/pro-api/v2/tasks/{id}",
+        operation: "interrupt_task",
+        access: TASKS,
+        body: BodyKind::Small(INTERRUPT_BYTES_MAX),
+    },
+    Route {
+        method: Method::GET,
+        path: "/pro-api/v2/tasks/{id}/response",
+        operation: "get_task_response",
+        access: TASKS,
+        body: BodyKind::None,
+    },
+    Route {
+        method: Method::GET,
+        path: "/pro-api/v2/version",
+        operation: "get_version",
+        access: Access::AnyKey,
+        body: BodyKind::None,
+    },
+    Route {
+        method: Method::GET,
+        path: "/pro-api/v2/users/current",
+        operation: "get_current_user",
+        access: Access::AnyKey,
+        body: BodyKind::None,
+    },
+];
+
+impl Dialect for V2 {
+    fn name(&self) -> &'static str {
+        "aimms_tasks_v2"
+    }
+
+    fn mount(&self) -> &'static str {
+        "/pro-api/v2"
+    }
+
+    fn routes(&self) -> &'static [Route] {
+        ROUTES
+    }
+
+    fn credential<'r>(&self, request: &Request<'r>) -> Option<&'r str> {
+        headers::api_key(request.headers)
+    }
+
+    fn decode(&self, route: &Route, request: &Request<'_>, _caller: Option<&Caller>) -> Result<Plan, Error> {
+        let parameters = Parameters::parse(request.query)?;
+        // Read here and again while encoding, so that a wrong value is refused before anything is done.
+        parameters.boolean(PRETTY)?;
+        let existing = || {
+            request::check_group_index(request, &parameters)?;
+            request.task_id("id")
+        };
+        match route.operation {
+            "create_task" | "create_task_latest_version" => request::create(request, &parameters),
+            "get_tasks" => list::query(&parameters).map(Plan::List),
+            "get_task" => {
+                let wait_ms = headers::preferred_wait_ms(request.headers);
+                existing().map(|id| Plan::Get { id, wait_ms })
+            }
+            "delete_task" => existing().map(|id| Plan::Delete { id }),
+            "interrupt_task" => {
+                let id = existing()?;
+                request::interrupt_kind(request.body).map(|kind| Plan::Interrupt { id, kind })
+            }
+            "get_task_response" => existing().map(|id| Plan::Fetch { id }),
+            "get_version" | "get_current_user" => Ok(Plan::Nothing),
+            other => Err(Error::internal(format!("operation {other} has no decoding"))),
+        }
+    }
+
+    fn encode(
+        &self,
+        route: &Route,
+        request: &Request<'_>,
+        caller: Option<&Caller>,
+        outcome: Outcome,
+    ) -> Response<Vec<u8>> {
+        let tenant = caller.map_or("", |caller| caller.tenant.as_str());
+        let task = |summary: &Summary| json(request, &Task::new(summary, tenant, request.now));
+        match outcome {
+            Outcome::Created(summary) => task(&summary),
+            Outcome::Task(status) => task(&status.summary),
+            Outcome::Page(page) => {
+                let rows = page.tasks.iter().map(|row| Task::new(row, tenant, request.now));
+                json(request, &Tasks { current_batch: rows.collect(), total_tasks: page.total })
+            }
+            Outcome::Body(payload) => answer::body(&payload),
+            Outcome::Interrupted(_) => answer::empty(),
+            Outcome::Done => match (route.operation, caller) {
+                ("get_version", _) => {
+                    json(request, &serde_json::json!({ "version": env!("CARGO_PKG_VERSION") }))
+                }
+                ("get_current_user", Some(caller)) => json(request, &current_user(caller)),
+                _ => answer::empty(),
+            },
+            Outcome::Logs(_) | Outcome::Sessions(_) | Outcome::Admin(_) | Outcome::Health(_) => {
+                answer::unexpected(route.operation)
+            }
+        }
+    }
+
+    fn error(&self, error: &Error) -> Response<Vec<u8>> {
+        answer::error(error)
+    }
+}
+
+/// The parameter that asks for indented JSON.
+const PRETTY: &str = "prettyFormat";
+
+fn json(request: &Request<'_>, value: &impl Serialize) -> Response<Vec<u8>> {
+    let pretty = Parameters::parse(request.query).and_then(|parameters| parameters.boolean(PRETTY));
+    match write(value, pretty.ok().flatten().unwrap_or(false)) {
+        Ok(text) => answer::json_text(StatusCode::OK, text),
+        Err(failed) => answer::error(&Error::internal(failed)),
+    }
+}
+
+/// Publishing needs an Admin key here, so the two flags are one.
+fn current_user(caller: &Caller) -> CurrentUser<'_> {
+    CurrentUser {
+        environment_name: &caller.tenant,
+        is_admin: caller.admin,
+        is_app_publisher: caller.admin,
+        name: &caller.user,
+    }
+}

@@ -1,0 +1,95 @@
+//! The query parameters of a list of tasks. The dialects differ in the names alone.
+
+use domain::Timestamp;
+use domain::list::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Query, SortField, StateFilter};
+use wire::Error;
+
+use crate::query::wrong;
+use crate::text::{name, shown};
+use crate::{Parameters, bad, moment};
+
+/// How one dialect names the parameters that are not the same everywhere.
+pub(crate) struct Names {
+    /// Only this app.
+    pub app: &'static str,
+    /// Only this version.
+    pub version: &'static str,
+    /// All that the caller may see.
+    pub all: &'static str,
+    /// The fields to sort by; `None` is a field that is the same in every row, so it changes no order.
+    pub sort: &'static [(&'static str, Option<SortField>)],
+}
+
+/// The states by name.
+const STATES: [(&str, StateFilter); 6] = [
+    ("queued", StateFilter::Queued),
+    ("assigned", StateFilter::Assigned),
+    ("running", StateFilter::Running),
+    ("solving", StateFilter::Solving),
+    ("completed", StateFilter::Completed),
+    ("failed", StateFilter::Failed),
+];
+
+/// Reads the list that is asked for.
+pub(crate) fn query(parameters: &Parameters, names: &Names) -> Result<Query, Error> {
+    let part = |part: &'static str| parameters.get(part)?.map(|text| name(part, text)).transpose();
+    Ok(Query {
+        app: part(names.app)?,
+        version: part(names.version)?,
+        before: moment(parameters, "before")?,
+        after: moment(parameters, "after")?,
+        states: states(&parameters.words("states")?)?,
+        list_all: parameters.boolean(names.all)?.unwrap_or(false),
+        sort: sort(&parameters.words("sort")?, names.sort)?,
+        offset: parameters.unsigned("offset")?.unwrap_or(0),
+        limit: limit(parameters)?,
+    })
+}
+
+/// Generated clients leave a zero out and some send it, so both mean the default.
+fn limit(parameters: &Parameters) -> Result<u64, Error> {
+    let asked = parameters.unsigned("limit")?.filter(|rows| *rows > 0);
+    Ok(asked.unwrap_or(PAGE_ROWS_DEFAULT).min(PAGE_ROWS_MAX))
+}
+
+fn moment(parameters: &Parameters, name: &str) -> Result<Option<Timestamp>, Error> {
+    let Some(text) = parameters.get(name)? else { return Ok(None) };
+    moment::parse(text).map(Some).ok_or_else(|| wrong(name, text, moment::ACCEPTED))
+}
+
+fn states(words: &[&str]) -> Result<Vec<StateFilter>, Error> {
+    let mut states = Vec::new();
+    for word in words {
+        let found = STATES.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
+        let Some((_, state)) = found else {
+            let accepted = STATES.map(|(name, _)| name).join(", ");
+            return Err(bad(format!("parameter 'states' has '{}'; the states are {accepted}", shown(word))));
+        };
+        if !states.contains(state) {
+            states.push(*state);
+        }
+    }
+    Ok(states)
+}
+
+fn sort(words: &[&str], names: &[(&str, Option<SortField>)]) -> Result<Vec<(SortField, bool)>, Error> {
+    let mut sort: Vec<(SortField, bool)> = Vec::new();
+    for word in words {
+        let descending = word.starts_with('-');
+        let plain = word.strip_prefix(['-', '+']).unwrap_or(word);
+        let Some((_, field)) = names.iter().find(|(name, _)| *name == plain) else {
+            let accepted = names.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+            return Err(bad(format!(
+                "parameter 'sort' has '{}'; the fields are {accepted}, each with '-' before it for descending order",
+                shown(word)
+            )));
+        };
+        // Rows that the first mention of a field leaves equal stay equal under a second one.
+        if let Some(field) = *field
+            && !sort.iter().any(|(known, _)| *known == field)
+        {
+            sort.push((field, descending));
+        }
+    }
+    Ok(sort)
+}

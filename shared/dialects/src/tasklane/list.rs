@@ -1,0 +1,35 @@
+//! The parameters of our own list of tasks.
+
+use domain::list::{Query, SortField};
+use wire::Error;
+
+use crate::Parameters;
+use crate::listing::{self, Names};
+
+const NAMES: Names = Names {
+    app: "app",
+    version: "version",
+    all: "all",
+    sort: &[
+        ("id", Some(SortField::Id)),
+        ("user", Some(SortField::User)),
+        ("app", Some(SortField::App)),
+        ("version", Some(SortField::Version)),
+        ("service", Some(SortField::Service)),
+        ("state", Some(SortField::State)),
+        ("created_at", Some(SortField::CreatedAt)),
+        ("assigned_at", Some(SortField::AssignedAt)),
+        ("running_at", Some(SortField::RunningAt)),
+        ("ended_at", Some(SortField::EndedAt)),
+        ("queue_time", Some(SortField::QueueTime)),
+        ("run_time", Some(SortField::RunTime)),
+        ("return_code", Some(SortField::ReturnCode)),
+        ("error", Some(SortField::Error)),
+        ("session", Some(SortField::Session)),
+    ],
+};
+
+/// Reads the list that is asked for.
+pub(super) fn query(parameters: &Parameters) -> Result<Query, Error> {
+    listing::query(parameters, &NAMES)
+}

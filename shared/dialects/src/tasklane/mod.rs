@@ -1,0 +1,127 @@
+//! Our own API under `/tasklane/v1`, for the command line and for people: what the foreign APIs have no words
+//! for, in plain JSON.
+
+mod list;
+mod model;
+mod request;
+
+use domain::{Caller, Scope};
+use http::{Method, Response, StatusCode};
+use serde_json::json;
+use wire::Error;
+use wire::calls::admin::AdminReply;
+
+use self::model::Task;
+use crate::{Access, BodyKind, Dialect, Outcome, Plan, Request, Route, answer, headers};
+
+/// Bytes that a JSON body may have.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes that the bundle of an app may have.
+const BUNDLE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+const TASKS: Access = Access::Scope(Scope::Tasks);
+const ADMIN: Access = Access::Scope(Scope::Admin);
+const SMALL: BodyKind = BodyKind::Small(BODY_BYTES_MAX);
+
+/// Our own API, version 1.
+#[derive(Debug)]
+pub struct V1;
+
+const fn route(
+    method: Method,
+    path: &'static str,
+    operation: &'static str,
+    access: Access,
+    body: BodyKind,
+) -> Route {
+    Route { method, path, operation, access, body }
+}
+
+static ROUTES: &[Route] = &[
+    route(Method::GET, "/tasklane/v1/health", "health", Access::Open, BodyKind::None),
+    route(Method::GET, "/tasklane/v1/tasks", "list_tasks", TASKS, BodyKind::None),
+    route(Method::GET, "/tasklane/v1/tasks/{id}", "get_task", TASKS, BodyKind::None),
+    route(Method::GET, "/tasklane/v1/tasks/{id}/logs", "get_logs", TASKS, BodyKind::None),
+    route(
+        Method::GET,
+        "/tasklane/v1/sessions",
+        "list_sessions",
+        Access::Scope(Scope::Session),
+        BodyKind::None,
+    ),
+    route(Method::POST, "/tasklane/v1/tenants", "create_tenant", ADMIN, SMALL),
+    route(Method::GET, "/tasklane/v1/tenants", "list_tenants", ADMIN, BodyKind::None),
+    route(Method::POST, "/tasklane/v1/keys", "create_key", ADMIN, SMALL),
+    route(Method::GET, "/tasklane/v1/keys", "list_keys", ADMIN, BodyKind::None),
+    route(Method::DELETE, "/tasklane/v1/keys/{key_id}", "revoke_key", ADMIN, BodyKind::None),
+    route(Method::POST, "/tasklane/v1/apps", "publish_app", ADMIN, BodyKind::Streamed(BUNDLE_BYTES_MAX)),
+    route(Method::GET, "/tasklane/v1/apps", "list_apps", Access::AnyKey, BodyKind::None),
+    route(Method::PUT, "/tasklane/v1/apps/{app}/grants/{user}", "grant", ADMIN, SMALL),
+    route(Method::GET, "/tasklane/v1/lanes", "list_lanes", Access::AnyKey, BodyKind::None),
+    route(Method::PATCH, "/tasklane/v1/lanes/{name}", "set_lane", ADMIN, SMALL),
+];
+
+impl Dialect for V1 {
+    fn name(&self) -> &'static str {
+        "tasklane"
+    }
+
+    fn mount(&self) -> &'static str {
+        "/tasklane/v1"
+    }
+
+    fn routes(&self) -> &'static [Route] {
+        ROUTES
+    }
+
+    fn credential<'r>(&self, request: &Request<'r>) -> Option<&'r str> {
+        headers::api_key(request.headers)
+    }
+
+    fn decode(&self, route: &Route, request: &Request<'_>, caller: Option<&Caller>) -> Result<Plan, Error> {
+        request::plan(route.operation, request, caller)
+    }
+
+    fn encode(
+        &self,
+        route: &Route,
+        request: &Request<'_>,
+        _caller: Option<&Caller>,
+        outcome: Outcome,
+    ) -> Response<Vec<u8>> {
+        let ok = StatusCode::OK;
+        match outcome {
+            Outcome::Created(summary) | Outcome::Interrupted(summary) => {
+                answer::json(ok, &Task::new(&summary, request.now))
+            }
+            Outcome::Task(status) => answer::json(ok, &Task::of(&status, request.now)),
+            Outcome::Page(page) => {
+                let tasks: Vec<_> = page.tasks.iter().map(|row| Task::new(row, request.now)).collect();
+                answer::json(ok, &json!({ "tasks": tasks, "total": page.total }))
+            }
+            Outcome::Logs(logs) => answer::json(ok, &logs),
+            Outcome::Sessions(sessions) => answer::json(ok, &sessions),
+            Outcome::Admin(reply) => admin(&reply),
+            Outcome::Health(health) => {
+                answer::json(if health.broker { ok } else { StatusCode::SERVICE_UNAVAILABLE }, &health)
+            }
+            Outcome::Done => answer::json(ok, &json!({})),
+            Outcome::Body(_) => answer::unexpected(route.operation),
+        }
+    }
+
+    fn error(&self, error: &Error) -> Response<Vec<u8>> {
+        answer::error(error)
+    }
+}
+
+fn admin(reply: &AdminReply) -> Response<Vec<u8>> {
+    match reply {
+        AdminReply::Tenants(tenants) => answer::json(StatusCode::OK, &json!({ "tenants": tenants })),
+        AdminReply::KeyCreated(created) => answer::json(StatusCode::CREATED, created),
+        AdminReply::Keys(keys) => answer::json(StatusCode::OK, &json!({ "keys": keys })),
+        AdminReply::Apps(apps) => answer::json(StatusCode::OK, &json!({ "apps": apps })),
+        AdminReply::Lanes(lanes) => answer::json(StatusCode::OK, &json!({ "lanes": lanes })),
+    }
+}
