@@ -1,6 +1,7 @@
 //! `admin`: tenants, keys, apps, grants and lane limits. The only writer of their buckets.
 
 mod apps;
+mod bootstrap;
 mod keys;
 mod lanes;
 
@@ -18,9 +19,12 @@ use wire::records::{ApiKey, App, Tenant};
 use wire::topology::{APPS, BUNDLES, KEYS, LANES, TENANTS};
 use wire::{Code, Error, subjects};
 
+pub use bootstrap::OPERATOR_KEY_FILE;
+
 /// Serves until it is stopped.
 pub async fn run(context: Context) -> Result<(), RunError> {
     let function = Arc::new(Admin::new(&context)?);
+    function.bootstrap(&context.settings).await.map_err(RunError::from_text)?;
     serve(&context, move |request| {
         let function = Arc::clone(&function);
         async move { function.handle(request).await }
@@ -29,7 +33,7 @@ pub async fn run(context: Context) -> Result<(), RunError> {
 }
 
 /// The function with what it writes.
-pub struct Admin {
+struct Admin {
     broker: Broker,
     operator: String,
     pepper: Pepper,
@@ -44,8 +48,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// The function on a connection of its own. `dev` uses it to make the first tenant and key.
-    pub fn new(context: &Context) -> Result<Self, RunError> {
+    fn new(context: &Context) -> Result<Self, RunError> {
         let broker = context.broker.clone();
         let (tenants, keys, apps) =
             (Bucket::new(&broker, TENANTS), Bucket::new(&broker, KEYS), Bucket::new(&broker, APPS));
@@ -66,7 +69,7 @@ impl Admin {
 
     /// Does one order. That the key has scope Admin was checked at the door; here it is checked whose
     /// things it may touch.
-    pub async fn handle(&self, request: AdminRequest) -> Result<AdminReply, Error> {
+    async fn handle(&self, request: AdminRequest) -> Result<AdminReply, Error> {
         let caller = request.caller;
         match request.order {
             AdminOrder::TenantCreate { name } => self.create_tenant(&caller, name).await,

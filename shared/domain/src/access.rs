@@ -37,7 +37,9 @@ impl FromStr for Scope {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|scope| scope.to_string().eq_ignore_ascii_case(text));
-        found.ok_or_else(|| format!("'{text}' is no scope; the scopes are Tasks, Session, Jobs, Streams, Admin"))
+        found.ok_or_else(|| {
+            format!("'{text}' is no scope; the scopes are Tasks, Session, Jobs, Streams, Admin")
+        })
     }
 }
 
@@ -129,7 +131,8 @@ mod tests {
 
     #[test]
     fn rights_come_from_the_grant_or_from_admin() {
-        let grants = BTreeMap::from([("ann".to_owned(), Rights { read: true, write: false, execute: false })]);
+        let grants =
+            BTreeMap::from([("ann".to_owned(), Rights { read: true, write: false, execute: false })]);
         let caller = |user: &str, admin| Caller { tenant: "t".into(), user: user.into(), admin };
         assert!(rights_on(&caller("ann", false), &grants).has(&[Right::Read]));
         assert!(!rights_on(&caller("ann", false), &grants).has(&[Right::Read, Right::Execute]));

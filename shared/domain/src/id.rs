@@ -48,7 +48,10 @@ macro_rules! uuid_id {
 
 uuid_id!(TaskId, "One request to run a service. The id that REST gave, and what the task's process is told.");
 uuid_id!(SessionId, "One process (or later a warm session) that runs tasks of one app version.");
-uuid_id!(RunnerId, "One life of one runner: a restarted runner has a new id, so its old tasks are seen as lost.");
+uuid_id!(
+    RunnerId,
+    "One life of one runner: a restarted runner has a new id, so its old tasks are seen as lost."
+);
 
 /// Number of claims of a task so far; the fencing token that every report of a runner carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]

@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use crate::id::TaskKey;
+use crate::id::{TaskId, TaskKey};
 use crate::task::state::Task;
 use crate::time::Timestamp;
 
@@ -34,7 +35,13 @@ pub struct LaneLimits {
 
 impl Default for LaneLimits {
     fn default() -> Self {
-        Self { max_running: 4, priority_slots: 0, priority_threshold: 0, max_queued: 1_000_000, retry_limit: 3 }
+        Self {
+            max_running: 4,
+            priority_slots: 0,
+            priority_threshold: 0,
+            max_queued: 1_000_000,
+            retry_limit: 3,
+        }
     }
 }
 
@@ -64,6 +71,16 @@ impl Turn {
             priority: task.priority,
             created_at: task.created_at,
             key: task.key(),
+        }
+    }
+
+    /// Sorts after every task at the top of the queue and before every other.
+    fn first_of_the_others() -> Self {
+        Self {
+            not_top_of_queue: true,
+            priority: 0,
+            created_at: Timestamp::from_micros(i64::MIN),
+            key: TaskKey::new("", TaskId(Uuid::nil())),
         }
     }
 
@@ -116,11 +133,14 @@ impl Lane {
         }
     }
 
-    /// The task that starts next, if one may. Nobody overtakes: whom the head of the queue waits for,
-    /// those behind it wait for too, since they are of no better priority.
+    /// The task that starts next, if one may. Two heads are all that has to be looked at, that of the tasks
+    /// at the top of the queue and that of the others: whom a head waits for, those behind it wait for too,
+    /// since they are of no better priority. A head at the top may be of low priority and wait for a place
+    /// that is open to all; it must not keep a priority task from the places that only those may take.
     pub fn next(&self, limits: &LaneLimits) -> Option<&Turn> {
-        let head = self.waiting.first()?;
-        admits(limits, self.running, self.running_non_priority, head.priority).then_some(head)
+        let heads = [self.waiting.first(), self.waiting.range(Turn::first_of_the_others()..).next()];
+        let may_start = |turn: &&Turn| admits(limits, self.running, self.running_non_priority, turn.priority);
+        heads.into_iter().flatten().find(may_start)
     }
 
     /// How many wait.
@@ -131,6 +151,12 @@ impl Lane {
     /// How many places are taken.
     pub fn running(&self) -> u32 {
         self.running
+    }
+
+    /// How many of the places are taken by tasks that are not priority tasks.
+    #[cfg(test)]
+    pub fn running_non_priority(&self) -> u32 {
+        self.running_non_priority
     }
 
     /// The place in the queue, 1 being next. Counting is linear; it is asked by people, not by deciding.

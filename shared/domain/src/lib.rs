@@ -3,6 +3,8 @@
 
 pub mod access;
 pub mod board;
+#[cfg(test)]
+mod fixtures;
 pub mod id;
 pub mod lane;
 pub mod list;

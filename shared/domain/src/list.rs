@@ -223,3 +223,6 @@ fn by_field(field: SortField, a: &Summary, b: &Summary, now: Timestamp) -> Order
         SortField::Session => a.session.cmp(&b.session),
     }
 }
+
+#[cfg(test)]
+mod tests;

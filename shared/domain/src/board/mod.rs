@@ -1,6 +1,7 @@
 //! What `schedule` knows: every live task, every lane, every runner. A disposable picture, drawn from the
 //! change feed and the heartbeats; it decides who starts and what has to be repaired, and does no I/O.
 
+mod questions;
 mod repair;
 mod row;
 
@@ -9,8 +10,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Epoch, RunnerId, TaskKey};
-use crate::lane::{Lane, LaneLimits, Turn, Waiting};
-use crate::task::state::{Task, TaskState};
+use crate::lane::{Lane, LaneLimits, Turn};
+use crate::task::state::{InterruptKind, Task, TaskState};
 
 pub use repair::{ASSIGN_GRACE_MS, RUNNER_LEASE_MS};
 use row::Row;
@@ -38,8 +39,8 @@ pub struct Held {
     pub key: TaskKey,
     /// The claim.
     pub epoch: Epoch,
-    /// It has heard that the task is to be interrupted.
-    pub interrupted: bool,
+    /// The strongest interrupt that it has heard of.
+    pub interrupted: Option<InterruptKind>,
 }
 
 /// What the board wants done. Each is safe to do twice, and safe to lose.
@@ -63,12 +64,18 @@ struct Runner {
     beat: Heartbeat,
     seen_at: Millis,
     load: u32,
+    /// It gave a claim back since its last heartbeat, so it can't take another now.
+    refused: bool,
+    /// When it was last told of claims that are not its own any more.
+    told_drop_at: Option<Millis>,
 }
 
 #[derive(Default)]
 struct LaneState {
     lane: Lane,
     limits: LaneLimits,
+    /// It is among the dirty lanes.
+    dirty: bool,
 }
 
 /// The picture.
@@ -77,6 +84,8 @@ pub struct Board {
     rows: HashMap<TaskKey, Row>,
     active: HashSet<TaskKey>,
     deleted: HashSet<TaskKey>,
+    /// Own claims that failed, each with the time at which `repair` first saw it so.
+    failed_claims: HashMap<TaskKey, Option<Millis>>,
     lanes: HashMap<String, LaneState>,
     runners: HashMap<RunnerId, Runner>,
     /// Lanes in which something may have become able to start, each once.
@@ -89,13 +98,16 @@ impl Board {
         Self::default()
     }
 
-    /// A record as the feed, or the answer to our own write, shows it. Older news than known are ignored.
+    /// A record as the feed shows it. Older news than known are ignored. The answer to an own write must not
+    /// come here, since the feed may have overtaken it and the board does not remember what has ended.
     pub fn learn(&mut self, revision: u64, task: Task, now: Millis) {
         let key = task.key();
         let known = self.rows.get(&key).map(|row| row.revision);
         if known.is_some_and(|known| known >= revision) {
             return;
         }
+        self.note_refusal(&key, &task);
+        self.failed_claims.remove(&key);
         self.detach(&key);
         match task.state {
             TaskState::Queued | TaskState::Assigned | TaskState::Running => {
@@ -117,17 +129,28 @@ impl Board {
     /// Our own claim succeeded. The feed may have shown more by now, the end of the task even, and then
     /// this is old news.
     pub fn claimed(&mut self, revision: u64, task: Task, now: Millis) {
-        let key = task.key();
-        let open = self.rows.get(&key).is_some_and(|row| row.claiming.is_some());
-        if open {
+        if self.rows.get(&task.key()).is_some_and(|row| row.claiming.is_some()) {
             self.learn(revision, task, now);
-            self.unclaim(&key);
         }
     }
 
-    /// Our own claim failed: another one was faster, and the feed will tell, or the broker is away.
+    /// Our own claim failed: another one was faster, or the broker is away and nobody knows. The task keeps
+    /// its place until the feed shows what became of it, or until `repair` has waited for that long enough:
+    /// a place given to another one too early breaks the limit if the claim was written after all.
     pub fn not_claimed(&mut self, key: &TaskKey) {
-        self.unclaim(key);
+        if self.rows.get(key).is_some_and(|row| row.claiming.is_some()) {
+            self.failed_claims.entry(key.clone()).or_default();
+        }
+    }
+
+    /// A runner that gives a claim back is left alone until its next heartbeat. Without this one task would
+    /// go there and back as fast as the broker can write.
+    fn note_refusal(&mut self, key: &TaskKey, news: &Task) {
+        let Some(row) = self.rows.get(key).filter(|row| row.takes_place()) else { return };
+        let given_back = news.state == TaskState::Queued && news.losses == row.task.losses;
+        if let Some(runner) = row.runner().filter(|_| given_back).and_then(|id| self.runners.get_mut(&id)) {
+            runner.refused = true;
+        }
     }
 
     fn unclaim(&mut self, key: &TaskKey) {
@@ -138,6 +161,16 @@ impl Board {
             }
             self.attach(key);
         }
+    }
+
+    /// The records are about to be told anew from the beginning.
+    pub fn forget_tasks(&mut self) {
+        let keys: Vec<TaskKey> = self.rows.keys().cloned().collect();
+        for key in keys {
+            self.detach(&key);
+            self.rows.remove(&key);
+        }
+        self.failed_claims.clear();
     }
 
     /// New limits of a lane; `None` brings the defaults back.
@@ -152,11 +185,13 @@ impl Board {
 
     /// A heartbeat came.
     pub fn hear(&mut self, beat: Heartbeat, now: Millis) {
-        let load = match self.runners.get(&beat.runner) {
-            Some(known) => known.load,
-            None => self.rows.values().filter(|row| row.runner() == Some(beat.runner)).count() as u32,
-        };
-        self.runners.insert(beat.runner, Runner { beat, seen_at: now, load });
+        if let Some(known) = self.runners.get_mut(&beat.runner) {
+            (known.beat, known.seen_at, known.refused) = (beat, now, false);
+            return;
+        }
+        let load = self.rows.values().filter(|row| row.runner() == Some(beat.runner)).count() as u32;
+        let runner = Runner { beat, seen_at: now, load, refused: false, told_drop_at: None };
+        self.runners.insert(runner.beat.runner, runner);
     }
 
     /// We heard nothing ourselves for a while, so silence proves nothing: every runner gets a fresh lease.
@@ -164,8 +199,10 @@ impl Board {
         for runner in self.runners.values_mut() {
             runner.seen_at = now;
         }
-        for row in self.rows.values_mut() {
-            row.since = now;
+        for key in &self.active {
+            if let Some(row) = self.rows.get_mut(key) {
+                row.since = now;
+            }
         }
     }
 
@@ -187,10 +224,11 @@ impl Board {
     /// The next task of the next lane that may start one. Lanes take turns.
     fn next_task(&mut self) -> Option<TaskKey> {
         while let Some(name) = self.dirty.pop_front() {
-            let next = self.lanes.get(&name).and_then(|state| state.lane.next(&state.limits));
-            if let Some(turn) = next {
+            let Some(state) = self.lanes.get_mut(&name) else { continue };
+            state.dirty = false;
+            if let Some(turn) = state.lane.next(&state.limits) {
                 let key = turn.key().clone();
-                self.dirty.push_back(name);
+                self.mark_dirty(&name);
                 return Some(key);
             }
         }
@@ -200,52 +238,15 @@ impl Board {
     fn freest_runner(&self, now: Millis) -> Option<RunnerId> {
         let free = |runner: &Runner| runner.beat.slots.saturating_sub(runner.load);
         let fit = self.runners.values().filter(|runner| {
-            !runner.beat.draining && free(runner) > 0 && !repair::is_gone(runner.seen_at, now)
+            let willing = !runner.beat.draining && !runner.refused;
+            willing && free(runner) > 0 && !repair::is_gone(runner.seen_at, now)
         });
         fit.max_by_key(|runner| (free(runner), runner.beat.runner)).map(|runner| runner.beat.runner)
     }
 
-    /// The record of a live task with its revision, where the board holds all of it.
-    pub fn record(&self, key: &TaskKey) -> Option<(u64, &Task)> {
-        self.rows.get(key).filter(|row| row.complete).map(|row| (row.revision, &row.task))
-    }
-
-    /// Why a task waits; `None` if it does not.
-    pub fn waiting(&self, key: &TaskKey, now: Millis) -> Option<Waiting> {
-        let row = self.rows.get(key).filter(|row| row.task.state == TaskState::Queued)?;
-        let state = self.lanes.get(&row.task.lane)?;
-        let turn = Turn::of(&row.task);
-        let position = state.lane.position(&turn);
-        let (running, max_running) = (state.lane.running(), state.limits.max_running);
-        let lane = row.task.lane.clone();
-        let place = format!("position {position} in lane {lane}, {running} of {max_running} running");
-        let reason = if max_running == 0 {
-            format!("{place}; the lane's limit is 0, so nothing of it runs until the limit is raised")
-        } else if state.lane.next(&state.limits).is_none() {
-            place
-        } else if self.runners.values().all(|runner| repair::is_gone(runner.seen_at, now)) {
-            format!("{place}; no runner is up")
-        } else if self.freest_runner(now).is_none() {
-            format!("{place}; every place of every runner is taken")
-        } else {
-            format!("{place}; it is about to start")
-        };
-        Some(Waiting { lane, position, running, max_running, reason })
-    }
-
-    /// Waiting and running tasks of every lane that has been seen, with its limits.
-    pub fn lanes(&self) -> Vec<(String, LaneLimits, u64, u32)> {
-        let mut all: Vec<_> = self
-            .lanes
-            .iter()
-            .map(|(name, s)| (name.clone(), s.limits.clone(), s.lane.queued(), s.lane.running()))
-            .collect();
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        all
-    }
-
     fn mark_dirty(&mut self, lane: &str) {
-        if !self.dirty.iter().any(|name| name == lane) {
+        if let Some(state) = self.lanes.get_mut(lane).filter(|state| !state.dirty) {
+            state.dirty = true;
             self.dirty.push_back(lane.to_owned());
         }
     }

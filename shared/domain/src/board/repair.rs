@@ -12,6 +12,9 @@ pub const RUNNER_LEASE_MS: Millis = 2_500;
 /// For this long an assignment may be on its way before it is sent again.
 pub const ASSIGN_GRACE_MS: Millis = 1_000;
 
+/// For this long the feed is waited for after an own claim failed, until the task may be claimed again.
+const CLAIM_REST_MS: Millis = 1_000;
+
 /// Between two repairs of the same task.
 const REPAIR_PAUSE_MS: Millis = 1_000;
 
@@ -44,37 +47,56 @@ impl Board {
             }
         }
         actions.extend(self.stale_claims(now));
+        self.free_failed_claims(now);
         self.forget_runners(now);
         actions
     }
 
+    fn free_failed_claims(&mut self, now: Millis) {
+        let mut rested = Vec::new();
+        for (key, since) in &mut self.failed_claims {
+            if now.saturating_sub(*since.get_or_insert(now)) >= CLAIM_REST_MS {
+                rested.push(key.clone());
+            }
+        }
+        for key in rested {
+            self.failed_claims.remove(&key);
+            self.unclaim(&key);
+        }
+    }
+
     /// Claims that runners hold though the records have moved on: a runner that slept through its lease.
-    fn stale_claims(&self, now: Millis) -> Vec<Action> {
+    fn stale_claims(&mut self, now: Millis) -> Vec<Action> {
         let mut actions = Vec::new();
-        for runner in self.runners.values().filter(|runner| !is_gone(runner.seen_at, now)) {
-            for held in &runner.beat.held {
-                if self.is_stale(runner.beat.runner, held, now) {
-                    actions.push(Action::TellDrop(held.key.clone(), held.epoch, runner.beat.runner));
-                }
+        for (id, runner) in &mut self.runners {
+            let rested = runner.told_drop_at.is_none_or(|at| now.saturating_sub(at) >= REPAIR_PAUSE_MS);
+            if is_gone(runner.seen_at, now) || !rested {
+                continue;
+            }
+            let stale =
+                runner.beat.held.iter().filter(|held| is_stale(self.rows.get(&held.key), *id, held, now));
+            let before = actions.len();
+            actions.extend(stale.map(|held| Action::TellDrop(held.key.clone(), held.epoch, *id)));
+            if actions.len() > before {
+                runner.told_drop_at = Some(now);
             }
         }
         actions
-    }
-
-    fn is_stale(&self, runner: RunnerId, held: &Held, now: Millis) -> bool {
-        let Some(row) = self.rows.get(&held.key) else {
-            // Ended, deleted, or not known yet: the runner's own report will be answered with the truth.
-            return false;
-        };
-        let moved_on = row.task.epoch > held.epoch
-            || (row.task.epoch == held.epoch && row.task.runner != Some(runner) && row.claiming.is_none());
-        moved_on && now.saturating_sub(row.since) >= ASSIGN_GRACE_MS
     }
 
     /// A runner that is long gone and holds nothing is forgotten.
     fn forget_runners(&mut self, now: Millis) {
         self.runners.retain(|_, runner| runner.load > 0 || !is_gone(runner.seen_at, now));
     }
+}
+
+fn is_stale(row: Option<&Row>, runner: RunnerId, held: &Held, now: Millis) -> bool {
+    // No row is a task that has ended, is deleted, or is not known yet: the runner's own report will be
+    // answered with the truth.
+    let Some(row) = row else { return false };
+    let moved_on =
+        row.task.epoch > held.epoch || (row.task.epoch == held.epoch && row.task.runner != Some(runner));
+    moved_on && now.saturating_sub(row.since) >= ASSIGN_GRACE_MS
 }
 
 fn mend(row: &Row, runner: Option<&Runner>, now: Millis) -> Option<Action> {
@@ -87,8 +109,9 @@ fn mend(row: &Row, runner: Option<&Runner>, now: Millis) -> Option<Action> {
     if is_gone(runner.seen_at, now) {
         return lose();
     }
-    // A heartbeat that left before the record changed says nothing about it.
-    if known_for < ASSIGN_GRACE_MS || now.saturating_sub(runner.seen_at) >= ASSIGN_GRACE_MS {
+    // A heartbeat that left before the record changed says nothing about it, and it may have been under way
+    // for a while.
+    if runner.seen_at.saturating_sub(row.since) < ASSIGN_GRACE_MS {
         return None;
     }
     let held = runner.beat.held.iter().find(|held| held.key == key && held.epoch == task.epoch);
@@ -96,10 +119,10 @@ fn mend(row: &Row, runner: Option<&Runner>, now: Millis) -> Option<Action> {
         (None, TaskState::Assigned) => Some(Action::TellAssign(key, runner.beat.runner)),
         // The runner did have it and does not any more, without a report: nothing of it can be left.
         (None, TaskState::Running) => lose(),
-        (Some(held), _) if task.interrupt.is_some() && !held.interrupted => {
-            Some(Action::TellInterrupt(key, runner.beat.runner))
+        (Some(held), _) => {
+            let unheard = task.interrupt.is_some_and(|wish| wish.kind.exceeds(held.interrupted));
+            unheard.then_some(Action::TellInterrupt(key, runner.beat.runner))
         }
-        (Some(_), _) => None,
         (None, TaskState::Queued | TaskState::Completed | TaskState::Failed | TaskState::Deleted) => None,
     }
 }

@@ -26,7 +26,8 @@ pub enum Input {
         /// What it reports.
         report: Report,
     },
-    /// The runner could not take it (no place left, draining): it goes back at no cost.
+    /// The runner could not take it (no place left, draining): it goes back at no cost, or ends if it was
+    /// interrupted meanwhile.
     Release {
         /// The claim that is given back.
         epoch: Epoch,
@@ -57,6 +58,8 @@ pub enum Report {
     Phase(Phase),
     /// The process ended; the runner has stored its output.
     Ended(Ending),
+    /// The runner is about to stop and has ended the process: the task goes back at no cost.
+    GivenBack,
 }
 
 /// How a process ended.

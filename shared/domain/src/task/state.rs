@@ -72,6 +72,18 @@ pub enum InterruptKind {
     Execution,
 }
 
+impl InterruptKind {
+    /// Whether this asks for more than what was heard before. A runner that heard of `Solve` has not yet
+    /// heard of `Execution`; the other way round there is nothing new.
+    pub fn exceeds(self, heard: Option<Self>) -> bool {
+        match heard {
+            None => true,
+            Some(Self::Solve) => self == Self::Execution,
+            Some(Self::Execution) => false,
+        }
+    }
+}
+
 /// A wish to end a task early, kept in the record so that no lost message can lose it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interrupt {

@@ -1,1 +1,255 @@
-//! Tables over every (state, input) pair.
+//! What a transition writes into the fields of a record, over every case of the table and one by one.
+
+use crate::fixtures::{EARLIER, RETRY_LIMIT, body, fresh, runner, session};
+use crate::id::Epoch;
+use crate::payload::{Payload, Place};
+use crate::task::input::{Change, Effect, Ending, Input, Refusal, Report};
+use crate::task::state::{Interrupt, InterruptKind, Phase, Task, TaskState};
+use crate::task::transition::transition;
+use crate::time::Timestamp;
+
+use TaskState::{Assigned, Completed, Deleted, Failed, Queued, Running};
+use table::Epochs::{Current, Future, Stale};
+use table::{Circumstance, Epochs, In};
+
+mod table;
+
+const NOW: Timestamp = Timestamp::from_micros(9_000_000);
+const EPOCH: Epoch = Epoch(5);
+
+fn epoch(epochs: Epochs) -> Epoch {
+    match epochs {
+        Stale => Epoch(EPOCH.0 - 1),
+        Current => EPOCH,
+        Future => EPOCH.next(),
+    }
+}
+
+fn ending(error: Option<&str>) -> Ending {
+    let (result, error) = (Some(body("answer")), error.map(str::to_owned));
+    Ending { started_at: Some(EARLIER), result, return_code: Some(0), error }
+}
+
+/// A record in a state, in its fifth claim, with the fields that such a record has.
+fn standing(state: TaskState) -> Task {
+    let mut task = Task { state, epoch: EPOCH, ..fresh() };
+    if state != Queued {
+        task.assigned_at = Some(EARLIER);
+        (task.runner, task.session) = (Some(runner(1)), Some(session(1)));
+    }
+    if state == Running || state.is_terminal() {
+        task.running_at = Some(EARLIER);
+    }
+    if state.is_terminal() {
+        task.ended_at = Some(EARLIER);
+        task.result = Some(body("answer"));
+    }
+    task
+}
+
+/// Calls `see` with every record of the table, every input, and what came of it.
+fn for_every_case(mut see: impl FnMut(Circumstance, &Task, In, &Result<Change, Refusal>)) {
+    for circumstance in Circumstance::ALL {
+        for state in TaskState::ALL {
+            let task = circumstance.of(standing(state));
+            for input in In::all() {
+                see(circumstance, &task, input, &transition(Some(&task), &input.input(), NOW));
+            }
+        }
+    }
+}
+
+fn written(task: &Task, input: &Input) -> (Task, Vec<Effect>) {
+    match transition(Some(task), input, NOW) {
+        Ok(Change::Write(task, effects)) => (*task, effects),
+        other => panic!("{input:?} wrote nothing: {other:?}"),
+    }
+}
+
+#[test]
+fn the_epoch_rises_by_a_claim_and_by_nothing_else() {
+    for_every_case(|_, task, input, got| {
+        if let Ok(Change::Write(next, _)) = got {
+            let risen = if input == In::Claim { EPOCH.next() } else { EPOCH };
+            assert_eq!(next.epoch, risen, "{:?} {input:?}", task.state);
+        }
+    });
+}
+
+#[test]
+fn a_terminal_task_changes_in_nothing_but_that_it_is_deleted() {
+    for_every_case(|_, task, input, got| {
+        let Ok(Change::Write(next, _)) = got else { return };
+        if task.state.is_terminal() {
+            let mut only = task.clone();
+            only.state = Deleted;
+            if matches!(input, In::BodiesRemoved | In::Delete) {
+                (only.input, only.result) = (Payload::default(), None);
+            }
+            assert_eq!(**next, only, "{:?} {input:?}", task.state);
+        }
+    });
+}
+
+#[test]
+fn what_the_request_said_never_changes() {
+    for_every_case(|_, task, input, got| {
+        let Ok(Change::Write(next, _)) = got else { return };
+        let request = |task: &Task| {
+            let (a, b) = (task.key(), task.user.clone());
+            let c = (task.app.clone(), task.version.clone(), task.service.clone(), task.bundle.clone());
+            (a, b, c, task.lane.clone(), task.priority, task.created_at, task.request_digest.clone())
+        };
+        assert_eq!(request(next), request(task), "{:?} {input:?}", task.state);
+        if !matches!(input, In::BodiesRemoved | In::Delete) {
+            assert_eq!(next.input, task.input, "{:?} {input:?}", task.state);
+        }
+    });
+}
+
+#[test]
+fn a_result_comes_from_the_report_of_the_end_alone() {
+    for_every_case(|_, task, input, got| {
+        let Ok(Change::Write(next, _)) = got else { return };
+        let is_end = matches!(input, In::EndedWell(Current) | In::EndedBadly(Current));
+        if !is_end && !matches!(input, In::BodiesRemoved | In::Delete) {
+            assert_eq!((&next.result, next.return_code), (&task.result, task.return_code), "{input:?}");
+        }
+    });
+}
+
+#[test]
+fn a_waiting_task_shows_no_runner_and_no_times_of_an_earlier_claim() {
+    for_every_case(|_, task, input, got| {
+        let Ok(Change::Write(next, _)) = got else { return };
+        if next.state == Queued {
+            let left = (next.runner, next.session, next.assigned_at, next.running_at, next.ended_at);
+            assert_eq!(left, (None, None, None, None, None), "{:?} {input:?}", task.state);
+            assert_eq!(next.interrupt, None, "{:?} {input:?}", task.state);
+        }
+    });
+}
+
+#[test]
+fn times_are_set_by_the_step_that_they_are_named_after() {
+    let (claimed, _) = written(&standing(Queued), &In::Claim.input());
+    assert_eq!((claimed.assigned_at, claimed.running_at), (Some(NOW), None));
+    assert_eq!((claimed.runner, claimed.session), (Some(runner(2)), Some(session(2))));
+    let started_at = Timestamp::from_micros(2_000_000);
+    let (started, _) = written(
+        &standing(Assigned),
+        &Input::Report { epoch: EPOCH, report: Report::Started { at: started_at } },
+    );
+    assert_eq!(
+        (started.assigned_at, started.running_at, started.ended_at),
+        (Some(EARLIER), Some(started_at), None)
+    );
+    let (ended, _) = written(&started, &In::EndedWell(Current).input());
+    assert_eq!((ended.running_at, ended.ended_at), (Some(started_at), Some(NOW)), "the first start counts");
+    let (at_once, _) = written(&standing(Assigned), &In::EndedWell(Current).input());
+    assert_eq!((at_once.running_at, at_once.ended_at), (Some(EARLIER), Some(NOW)), "no start was reported");
+    let (failed, _) = written(&Circumstance::LastLoss.of(standing(Running)), &In::Lost(Current).input());
+    assert_eq!((failed.running_at, failed.ended_at), (Some(EARLIER), Some(NOW)));
+}
+
+#[test]
+fn the_end_is_kept_as_it_was_reported() {
+    let (well, _) = written(&standing(Running), &In::EndedWell(Current).input());
+    assert_eq!((well.result, well.return_code, well.error), (Some(body("answer")), Some(0), None));
+    let (badly, _) = written(&standing(Running), &In::EndedBadly(Current).input());
+    assert_eq!((badly.result, badly.error.as_deref()), (Some(body("answer")), Some("exit 1")));
+    let solving = Task { phase: Phase::Solving, ..standing(Running) };
+    assert_eq!(written(&solving, &In::EndedWell(Current).input()).0.phase, Phase::Running);
+}
+
+#[test]
+fn a_create_forgets_whatever_the_caller_claimed_about_the_life_of_the_task() {
+    let dreamt = Circumstance::ToEndItsSolve.of(standing(Completed));
+    let dreamt = Task { losses: 2, error: Some("x".into()), return_code: Some(1), ..dreamt };
+    let got = transition(None, &Input::Create(Box::new(dreamt)), NOW);
+    let expected = Task { created_at: NOW, ..fresh() };
+    assert_eq!(got, Ok(Change::Write(Box::new(expected), Vec::new())));
+}
+
+#[test]
+fn losses_are_counted_up_to_the_limit_and_a_release_costs_nothing() {
+    let mut task = standing(Running);
+    for losses in 1..=RETRY_LIMIT {
+        (task, _) = written(&task, &Input::Lost { epoch: task.epoch });
+        assert_eq!((task.state, task.losses), (Queued, losses));
+        (task, _) = written(&task, &In::Claim.input());
+        (task, _) = written(&task, &Input::Release { epoch: task.epoch });
+        assert_eq!((task.state, task.losses), (Queued, losses));
+        (task, _) = written(&task, &In::Claim.input());
+        (task, _) = written(&task, &Input::Report { epoch: task.epoch, report: Report::GivenBack });
+        assert_eq!((task.state, task.losses), (Queued, losses));
+        (task, _) = written(&task, &In::Claim.input());
+    }
+    (task, _) = written(&task, &Input::Lost { epoch: task.epoch });
+    assert_eq!((task.state, task.losses), (Failed, RETRY_LIMIT + 1));
+    assert_eq!(task.error.unwrap(), "its runner was lost 4 times; the task may bring runners down");
+}
+
+#[test]
+fn an_interrupt_is_kept_with_its_time_and_told_to_the_runner_that_holds_the_task() {
+    for state in [Assigned, Running] {
+        let (solve, effects) = written(&standing(state), &In::InterruptSolve.input());
+        assert_eq!(solve.interrupt, Some(Interrupt { kind: InterruptKind::Solve, at: NOW }));
+        assert_eq!(effects, [Effect::TellInterrupt(runner(1))]);
+        let (execution, effects) = written(&solve, &In::InterruptExecution.input());
+        assert_eq!(execution.interrupt.unwrap().kind, InterruptKind::Execution);
+        assert_eq!(effects, [Effect::TellInterrupt(runner(1))]);
+    }
+}
+
+#[test]
+fn an_interrupted_task_that_is_lost_or_given_back_fails_and_says_why() {
+    let interrupted = |state| Circumstance::ToEndItsSolve.of(standing(state));
+    let (lost, _) = written(&interrupted(Running), &In::Lost(Current).input());
+    assert_eq!((lost.state, lost.losses), (Failed, 1));
+    assert!(lost.error.unwrap().contains("while the task was being interrupted"));
+    let (released, _) = written(&interrupted(Assigned), &In::Release(Current).input());
+    assert_eq!((released.state, released.losses, released.ended_at), (Failed, 0, Some(NOW)));
+    assert!(released.error.unwrap().contains("interrupted"));
+}
+
+fn stored(name: &str) -> Payload {
+    Payload { content_type: None, size: 1 << 20, place: Place::Object(name.to_owned()) }
+}
+
+#[test]
+fn a_tombstone_keeps_stored_bodies_until_they_are_removed_and_no_others() {
+    for (input, result) in [(true, true), (true, false), (false, true)] {
+        let mut task = standing(Completed);
+        if input {
+            task.input = stored("input");
+        }
+        if result {
+            task.result = Some(stored("result"));
+        }
+        let (tombstone, effects) = written(&task, &Input::Delete);
+        assert_eq!(effects, [Effect::RemoveBodies]);
+        assert_eq!(tombstone.input, if input { stored("input") } else { Payload::default() });
+        assert_eq!(tombstone.result, result.then(|| stored("result")));
+        let (empty, effects) = written(&tombstone, &Input::BodiesRemoved);
+        assert_eq!((empty.state, effects), (Deleted, Vec::new()));
+        assert_eq!((&empty.input, &empty.result), (&Payload::default(), &None));
+        assert_eq!(transition(Some(&empty), &Input::BodiesRemoved, NOW), Ok(Change::Nothing));
+    }
+    let (tombstone, effects) = written(&standing(Completed), &Input::Delete);
+    assert_eq!(
+        (&tombstone.input, &tombstone.result),
+        (&Payload::default(), &None),
+        "they were in the record"
+    );
+    assert_eq!(effects, []);
+}
+
+#[test]
+fn only_an_interrupt_asks_for_something_to_be_done_where_no_body_is_stored() {
+    for_every_case(|_, task, input, got| {
+        let Ok(Change::Write(_, effects)) = got else { return };
+        let asks = matches!(input, In::InterruptSolve | In::InterruptExecution);
+        assert_eq!(effects.len(), usize::from(asks), "{:?} {input:?}", task.state);
+    });
+}

@@ -23,7 +23,7 @@ pub fn transition(task: Option<&Task>, input: &Input, now: Timestamp) -> Result<
         Input::Create(new) => repeat_create(task, new),
         Input::Claim { runner, session } => claim(task, *runner, *session, now),
         Input::Report { epoch, report } => report_of(task, *epoch, report, now),
-        Input::Release { epoch } => release(task, *epoch),
+        Input::Release { epoch } => release(task, *epoch, now),
         Input::Lost { epoch } => lose(task, *epoch, now),
         Input::Interrupt(kind) => interrupt(task, *kind, now),
         Input::Delete => delete(task),
@@ -86,6 +86,7 @@ fn report_of(task: &Task, epoch: Epoch, report: &Report, now: Timestamp) -> Resu
     }
     match (task.state, report) {
         (TaskState::Assigned | TaskState::Running, Report::Ended(ending)) => Ok(end(task, ending, now)),
+        (TaskState::Assigned | TaskState::Running, Report::GivenBack) => Ok(give_back(task, now)),
         (TaskState::Assigned, Report::Started { at }) => Ok(start(task, *at)),
         (TaskState::Assigned, Report::Phase(_)) | (TaskState::Running, Report::Started { .. }) => {
             Ok(Change::Nothing)
@@ -93,9 +94,10 @@ fn report_of(task: &Task, epoch: Epoch, report: &Report, now: Timestamp) -> Resu
         (TaskState::Running, Report::Phase(phase)) => Ok(change_phase(task, *phase)),
         // The answer to the first report of the end was lost, so the runner repeats it.
         (TaskState::Completed | TaskState::Failed, Report::Ended(_)) => Ok(Change::Nothing),
-        (TaskState::Completed | TaskState::Failed, Report::Started { .. } | Report::Phase(_)) => {
-            Err(Refusal::Ended)
-        }
+        (
+            TaskState::Completed | TaskState::Failed,
+            Report::Started { .. } | Report::Phase(_) | Report::GivenBack,
+        ) => Err(Refusal::Ended),
         (TaskState::Queued, _) => Err(Refusal::StaleEpoch),
         (TaskState::Deleted, _) => Err(Refusal::NotFound),
     }
@@ -146,12 +148,29 @@ fn held(task: &Task, epoch: Epoch) -> Result<(), Refusal> {
     }
 }
 
-fn release(task: &Task, epoch: Epoch) -> Result<Change, Refusal> {
+fn fail(task: &Task, error: String, now: Timestamp) -> Task {
+    let mut next = task.clone();
+    next.state = TaskState::Failed;
+    next.phase = Phase::Running;
+    next.ended_at = Some(now);
+    next.error = Some(error);
+    next
+}
+
+/// A task that was to end anyway does not wait for a second runner only to be ended by it.
+fn release(task: &Task, epoch: Epoch, now: Timestamp) -> Result<Change, Refusal> {
     held(task, epoch)?;
     if task.state == TaskState::Running {
         return Err(Refusal::NotQueued);
     }
-    Ok(write(requeue(task)))
+    Ok(give_back(task, now))
+}
+
+fn give_back(task: &Task, now: Timestamp) -> Change {
+    if task.interrupt.is_some() {
+        return write(fail(task, "it was interrupted, and its runner could not run it on".to_owned(), now));
+    }
+    write(requeue(task))
 }
 
 /// A lost task waits again, unless it was to end anyway or has cost too many runners.
@@ -165,14 +184,7 @@ fn lose(task: &Task, epoch: Epoch, now: Timestamp) -> Result<Change, Refusal> {
     };
     let mut next = match error {
         None => requeue(task),
-        Some(error) => {
-            let mut failed = task.clone();
-            failed.state = TaskState::Failed;
-            failed.phase = Phase::Running;
-            failed.ended_at = Some(now);
-            failed.error = Some(error);
-            failed
-        }
+        Some(error) => fail(task, error, now),
     };
     next.losses = losses;
     Ok(write(next))
@@ -183,11 +195,7 @@ fn interrupt(task: &Task, kind: InterruptKind, now: Timestamp) -> Result<Change,
     match task.state {
         TaskState::Queued => Err(Refusal::NotStarted),
         TaskState::Assigned | TaskState::Running => {
-            let stronger = match task.interrupt {
-                None => true,
-                Some(earlier) => earlier.kind == InterruptKind::Solve && kind == InterruptKind::Execution,
-            };
-            if !stronger {
+            if !kind.exceeds(task.interrupt.map(|earlier| earlier.kind)) {
                 return Ok(Change::Nothing);
             }
             let mut next = task.clone();
@@ -205,7 +213,14 @@ fn delete(task: &Task) -> Result<Change, Refusal> {
         TaskState::Queued | TaskState::Completed | TaskState::Failed => {
             let mut next = task.clone();
             next.state = TaskState::Deleted;
-            Ok(Change::Write(Box::new(next), vec![Effect::RemoveBodies]))
+            // Bodies inside the record go with this write; those in the store need a second step.
+            if next.input.object().is_none() {
+                next.input = Default::default();
+            }
+            next.result = next.result.filter(|result| result.object().is_some());
+            let stored = next.input.object().is_some() || next.result.is_some();
+            let effects = if stored { vec![Effect::RemoveBodies] } else { Vec::new() };
+            Ok(Change::Write(Box::new(next), effects))
         }
         TaskState::Assigned | TaskState::Running => Err(Refusal::StillActive),
         TaskState::Deleted => Err(Refusal::NotFound),

@@ -1,0 +1,66 @@
+//! The grammar of the commands that run the stack itself.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use wire::Function;
+
+/// `demo …`.
+#[derive(Debug, Args)]
+pub struct DemoArguments {
+    /// End after the task, with status 0 only if its result is right
+    #[arg(long)]
+    pub exit: bool,
+}
+
+/// `dev …`.
+#[derive(Debug, Args)]
+pub struct DevArguments {
+    /// Where to listen for HTTP; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub http: SocketAddr,
+    /// Folder for everything that has to survive; without it, a folder that is removed at the end
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Where the own broker is to listen, as nats://127.0.0.1:4222; without it, a free port
+    #[arg(long, value_name = "URL")]
+    pub nats: Option<String>,
+    /// What an accepted task survives: power loss (strict) or any kill of a process (interval)
+    #[arg(long, value_enum, default_value_t = Durability::Strict)]
+    pub durability: Durability,
+}
+
+/// When the broker writes through to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Durability {
+    /// At each write: survives power loss.
+    Strict,
+    /// Ten times per second: survives any kill of a process; power loss may cost the last 0.1 s.
+    Interval,
+}
+
+/// `serve …`.
+#[derive(Debug, Args)]
+pub struct ServeArguments {
+    /// The functions to run
+    #[arg(required = true, value_name = "FUNCTION")]
+    pub functions: Vec<Function>,
+}
+
+/// `bench …`.
+#[derive(Debug, Args)]
+pub struct BenchArguments {
+    /// What to measure, and how
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<OsString>,
+}
+
+/// `keep …`.
+#[derive(Debug, Args)]
+pub struct KeepArguments {
+    /// What the runner passes to the keeper
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<OsString>,
+}

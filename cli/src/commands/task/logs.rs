@@ -1,0 +1,121 @@
+//! `task logs`: the log so far, or with `--follow` until the task ends.
+
+use std::time::{Duration, Instant};
+
+use domain::TaskId;
+use serde_json::{Value, json};
+use wire::calls::logs::LogsReply;
+use wire::runner::LogLine;
+
+use crate::client::Ask;
+use crate::commands::Context;
+use crate::error::CliError;
+use crate::table::printable;
+use crate::url::{path, with_query};
+
+/// Lines of one request; the most that the service gives.
+const PAGE_LINES: u64 = 1000;
+
+/// How many seconds the service may wait for the next line.
+const HOLD_SECONDS: u64 = 20;
+
+/// A service that restarts is back within this.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Between two attempts while the service is away.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Between two empty pages at least, for a service that does not hold them back.
+const LEAST_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Runs `task logs`.
+pub(super) async fn run(context: &Context, id: TaskId, follow: bool) -> Result<(), CliError> {
+    if follow {
+        return follow_to_the_end(context, id).await;
+    }
+    let mut offset = 0;
+    let mut dropped = 0;
+    let mut lines: Vec<LogLine> = Vec::new();
+    loop {
+        let page = page(context, id, offset, 0).await?;
+        let is_last = page.lines.is_empty() || page.end;
+        (offset, dropped) = (page.next, page.dropped.max(dropped));
+        if context.console.is_json() {
+            lines.extend(page.lines);
+        } else {
+            show(context, &page.lines)?;
+        }
+        if is_last {
+            break;
+        }
+    }
+    if context.console.is_json() {
+        context.console.line(&json!({ "id": id, "lines": lines, "dropped": dropped }).to_string())?;
+    }
+    if offset == 0 {
+        context.console.note("there are no lines so far; -f waits for them");
+    }
+    tell_dropped(context, 0, dropped);
+    Ok(())
+}
+
+async fn follow_to_the_end(context: &Context, id: TaskId) -> Result<(), CliError> {
+    let mut offset = 0;
+    let mut dropped = 0;
+    // A wrong id or a service that is down is told at once; later, patience is better.
+    let mut last_answer: Option<Instant> = None;
+    loop {
+        let asked = Instant::now();
+        match page(context, id, offset, HOLD_SECONDS).await {
+            Ok(page) => {
+                last_answer = Some(Instant::now());
+                show(context, &page.lines)?;
+                tell_dropped(context, dropped, page.dropped);
+                (offset, dropped) = (page.next, page.dropped);
+                if page.end {
+                    return Ok(());
+                }
+                if page.lines.is_empty() {
+                    tokio::time::sleep(LEAST_INTERVAL.saturating_sub(asked.elapsed())).await;
+                }
+            }
+            Err(error) if error.is_passing() && last_answer.is_some_and(|last| last.elapsed() < PATIENCE) => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn page(context: &Context, id: TaskId, offset: u64, hold_seconds: u64) -> Result<LogsReply, CliError> {
+    let mut pairs = vec![("offset", offset.to_string()), ("limit", PAGE_LINES.to_string())];
+    if hold_seconds > 0 {
+        pairs.push(("wait", hold_seconds.to_string()));
+    }
+    let path = with_query(&path(["tasklane", "v1", "tasks", &id.to_string(), "logs"]), &pairs);
+    let document = context.client.document(Ask::new(http::Method::GET, path).held(hold_seconds)).await?;
+    serde_json::from_value(document).map_err(|error| CliError::NotUnderstood {
+        asked: format!("the question for the log of task {id}"),
+        why: error.to_string(),
+    })
+}
+
+/// The lines with their times, or for programs one JSON document per line.
+fn show(context: &Context, lines: &[LogLine]) -> Result<(), CliError> {
+    for line in lines {
+        if context.console.is_json() {
+            let document: Value = json!(line);
+            context.console.line(&document.to_string())?;
+        } else {
+            let at = line.at.format("%Y-%m-%d %H:%M:%S%.3f");
+            context.console.line(&format!("{at} {}", printable(&line.text)))?;
+        }
+    }
+    Ok(())
+}
+
+fn tell_dropped(context: &Context, before: u64, now: u64) {
+    if now > before {
+        context.console.note(&format!("({} lines came too fast and are not kept)", now - before));
+    }
+}

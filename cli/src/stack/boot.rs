@@ -1,0 +1,235 @@
+//! A whole stack in one process: a child broker, and every function on a connection of its own. `dev`, `demo`
+//! and `bench` run it, and so do the tests, which also stop and start single replicas.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::{Broker, Credentials};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use nats_server::{DataLock, Server, ServerOptions};
+use service::{CancellationToken, Context, Durability, RunError, Settings};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use wire::Function;
+
+use super::StackError;
+use super::files::Files;
+
+/// How a stack is to be.
+#[derive(Debug, Clone)]
+pub struct StackOptions {
+    /// Where everything is kept.
+    pub data: PathBuf,
+    /// Where HTTP listens; port 0 takes a free one.
+    pub http: SocketAddr,
+    /// Where the broker listens; port -1 takes a free one.
+    pub broker_listen: String,
+    /// How many of each function.
+    pub replicas: usize,
+    /// Whether the broker leaves our process group, so that Ctrl-C at a terminal reaches us alone.
+    pub broker_apart: bool,
+    /// The settings; those that name places in the data folder are overwritten.
+    pub settings: Settings,
+}
+
+/// A replica of a function that was started.
+pub struct Replica {
+    /// Which function.
+    pub function: Function,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// A running stack.
+pub struct Stack {
+    /// Where HTTP answers, as `http://127.0.0.1:8080`.
+    pub url: String,
+    /// The data folder.
+    pub files: Files,
+    /// The settings in force.
+    pub settings: Arc<Settings>,
+    /// The broker; `None` after it was stopped.
+    pub server: Option<Server>,
+    /// The replicas, in the order in which they were started.
+    pub replicas: Vec<Replica>,
+    _lock: DataLock,
+}
+
+impl Stack {
+    /// Starts the broker, provisions it, starts every function, and waits until all of them answer.
+    pub async fn start(options: StackOptions) -> Result<Self, StackError> {
+        let listener = TcpListener::bind(options.http).await.map_err(|e| {
+            StackError::Text(format!("{} can't be listened on: {e}; choose another with --http", options.http))
+        })?;
+        let url = format!("http://{}", listener.local_addr().map_err(StackError::text)?);
+        let began = tokio::task::spawn_blocking(move || start_broker(options)).await;
+        let (options, lock, files, server) = began.map_err(StackError::text)??;
+        let storage = files.storage_bytes(options.settings.sizes.storage_bytes)?;
+        let mut settings = options.settings;
+        settings.nats_url = server.url();
+        settings.keys = files.keys();
+        settings.pepper = files.pepper();
+        settings.work = files.work();
+        settings.data = files.folder().to_owned();
+        settings.sizes.storage_bytes = storage;
+        let mut stack = Self {
+            url,
+            files,
+            settings: Arc::new(settings),
+            server: Some(server),
+            replicas: Vec::new(),
+            _lock: lock,
+        };
+        stack.provision().await?;
+        let mut listener = Some(listener);
+        for function in Function::ALL.into_iter().filter(|function| *function != Function::Provision) {
+            for _ in 0..options.replicas {
+                let replica = stack.replica(function, listener.take_if(|_| function == Function::Ingress)).await?;
+                stack.replicas.push(replica);
+            }
+        }
+        stack.until_ready().await?;
+        Ok(stack)
+    }
+
+    /// A connection of its own for one function.
+    pub async fn connect(&self, function: Function) -> Result<Broker, StackError> {
+        let seed = self.settings.seed(function).map_err(StackError::Text)?;
+        let credentials = Credentials { function, seed };
+        Broker::connect(&self.settings.nats_url, &credentials).await.map_err(StackError::text)
+    }
+
+    /// Runs `provision` once.
+    pub async fn provision(&self) -> Result<(), StackError> {
+        let broker = self.connect(Function::Provision).await?;
+        let context = Context { broker, settings: Arc::clone(&self.settings), stop: CancellationToken::new() };
+        provision::run(context).await.map_err(StackError::text)
+    }
+
+    /// Starts one more replica. An ingress without a listener takes a free port of this machine.
+    pub async fn replica(&self, function: Function, listener: Option<TcpListener>) -> Result<Replica, StackError> {
+        let listener = match (function, listener) {
+            (Function::Ingress, None) => Some(TcpListener::bind("127.0.0.1:0").await.map_err(StackError::text)?),
+            (_, listener) => listener,
+        };
+        let stop = CancellationToken::new();
+        let broker = self.connect(function).await?;
+        let context = Context { broker, settings: Arc::clone(&self.settings), stop: stop.clone() };
+        let running = match listener {
+            Some(listener) => ingress::serve(context, listener).boxed(),
+            None => run(function, context),
+        };
+        let task = tokio::spawn(async move {
+            if let Err(error) = running.await {
+                tracing::error!(%function, %error, "a function ended");
+            }
+        });
+        Ok(Replica { function, stop, task })
+    }
+
+    /// Waits until every function answers and a runner is up.
+    pub async fn until_ready(&self) -> Result<(), StackError> {
+        let broker = self.connect(Function::Ingress).await?;
+        let expected: Vec<Function> =
+            Function::ALL.into_iter().filter(|function| wire::permissions::answers(*function)).collect();
+        let ready = async {
+            for function in expected {
+                while !broker.ping(function).await {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            }
+            let caller = domain::Caller { tenant: self.settings.operator.clone(), user: String::new(), admin: true };
+            let ask = wire::calls::sessions::SessionsRequest { caller };
+            while !broker.call(&ask).await.is_ok_and(|reply| !reply.runners.is_empty()) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let ready = tokio::time::timeout(Duration::from_secs(30), ready).await;
+        ready.map_err(|_| StackError::Text("the functions did not come up within 30 s".to_owned()))
+    }
+
+    /// The text of the demo tenant's first key.
+    pub fn api_key(&self) -> Result<String, StackError> {
+        let path = self.files.folder().join(admin::OPERATOR_KEY_FILE);
+        let text = std::fs::read_to_string(&path).map_err(|e| StackError::file(&path, &e))?;
+        Ok(text.trim().to_owned())
+    }
+
+    /// Stops everything in order: doors first, then what works behind them, the broker last.
+    pub async fn stop(mut self) {
+        while let Some(replica) = self.replicas.pop() {
+            replica.stop().await;
+        }
+        if let Some(server) = self.server.take() {
+            let stopped = tokio::task::spawn_blocking(move || server.stop()).await;
+            tracing::debug!(?stopped, "the broker ended");
+        }
+    }
+}
+
+impl Replica {
+    /// Stops it in order.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        // A replica that panicked has been reported by the runtime.
+        let _ = self.task.await;
+    }
+
+    /// Ends it in the middle of whatever it does, as a crash would.
+    pub async fn abort(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+}
+
+type Started = (StackOptions, DataLock, Files, Server);
+
+fn start_broker(options: StackOptions) -> Result<Started, StackError> {
+    std::fs::create_dir_all(&options.data).map_err(|e| StackError::file(&options.data, &e))?;
+    let lock = DataLock::acquire(&options.data).map_err(StackError::text)?;
+    // The broker and the keepers run elsewhere, so every path has to hold everywhere.
+    let data = options.data.canonicalize().map_err(|e| StackError::file(&options.data, &e))?;
+    let files = Files::prepare(&data)?;
+    let storage = files.storage_bytes(options.settings.sizes.storage_bytes)?;
+    let sync = options.settings.durability.sync_interval();
+    let (config, environment) = files.broker_config(&options.broker_listen, sync, storage)?;
+    nats_server::end_orphan(&config).map_err(StackError::text)?;
+    let server = Server::start(ServerOptions {
+        binary: super::find::broker_binary(&options.settings)?,
+        config,
+        environment,
+        log: files.broker_log(),
+        ready_timeout: Duration::from_secs(60),
+        own_process_group: options.broker_apart,
+    });
+    Ok((options, lock, files, server.map_err(StackError::text)?))
+}
+
+/// Runs one function. The match is what makes a forgotten function a compile error.
+pub fn run(function: Function, context: Context) -> BoxFuture<'static, Result<(), RunError>> {
+    match function {
+        Function::Provision => provision::run(context).boxed(),
+        Function::Ingress => ingress::run(context).boxed(),
+        Function::Create => create::run(context).boxed(),
+        Function::Status => status::run(context).boxed(),
+        Function::Interrupt => interrupt::run(context).boxed(),
+        Function::Delete => delete::run(context).boxed(),
+        Function::Schedule => schedule::run(context).boxed(),
+        Function::Logs => logs::run(context).boxed(),
+        Function::Sessions => sessions::run(context).boxed(),
+        Function::Runner => runner::run(context).boxed(),
+        Function::Report => report::run(context).boxed(),
+        Function::Admin => admin::run(context).boxed(),
+    }
+}
+
+/// The class by the word of the command line.
+pub fn durability(class: crate::arguments::stack::Durability) -> Durability {
+    match class {
+        crate::arguments::stack::Durability::Strict => Durability::Strict,
+        crate::arguments::stack::Durability::Interval => Durability::Interval,
+    }
+}

@@ -1,0 +1,59 @@
+//! The example apps, carried in the program so that `dev` and `demo` need no checkout, published like any app.
+
+use std::path::Path;
+
+use super::StackError;
+use crate::client::Client;
+use crate::commands::app::publish_folder;
+use crate::error::CliError;
+
+type File = (&'static str, &'static [u8]);
+
+macro_rules! files {
+    ($app:literal: $($path:literal),* $(,)?) => {
+        &[$(($path, include_bytes!(concat!("../../../examples/", $app, "/", $path)) as &[u8])),*]
+    };
+}
+
+/// Each app with its files.
+const EXAMPLES: &[(&str, &[File])] = &[
+    ("hello", files!("hello": "app.toml", "greet.sh", "fail.sh", "sleep.sh")),
+    (
+        "routing",
+        files!(
+            "routing": "app.toml", "check.py", "interrupt.py", "request.py", "search.py", "solve.py", "status.py",
+            "tsplib.py", "data/berlin52.tsp", "data/berlin52.opt.tour", "data/pcb442.tsp", "data/pcb442.opt.tour",
+        ),
+    ),
+];
+
+/// A file of an example, for checking its results.
+pub fn file(app: &str, path: &str) -> Option<&'static [u8]> {
+    let (_, files) = EXAMPLES.iter().find(|(name, _)| *name == app)?;
+    files.iter().find(|(name, _)| *name == path).map(|(_, bytes)| *bytes)
+}
+
+/// Publishes the examples as the tenant's own apps. A version that is there with other files stays as it is:
+/// an older Tasklane published it, and tasks may refer to it.
+pub async fn publish(client: &Client) -> Result<(), StackError> {
+    for (name, files) in EXAMPLES {
+        let folder = tempfile::tempdir().map_err(StackError::text)?;
+        for (path, bytes) in *files {
+            write(&folder.path().join(path), bytes)?;
+        }
+        match publish_folder(client, folder.path().to_owned(), true).await {
+            Ok(_) => {}
+            Err(CliError::Refused(refusal)) if refusal.status == 409 => {
+                eprintln!("example {name}: {}", refusal.message);
+            }
+            Err(error) => return Err(StackError::Text(format!("example {name}: {error}"))),
+        }
+    }
+    Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), StackError> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(parent).map_err(|e| StackError::file(parent, &e))?;
+    std::fs::write(path, bytes).map_err(|e| StackError::file(path, &e))
+}

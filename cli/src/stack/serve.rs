@@ -1,0 +1,40 @@
+//! `serve FUNCTION…`: named functions in one process, against a broker that runs elsewhere. The same as the
+//! functions' own binaries.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use broker::{Broker, Credentials};
+use service::{CancellationToken, Context, Settings};
+use wire::Function;
+
+use super::{StackError, boot};
+use crate::error::CliError;
+
+/// Runs them until a signal, or until one of them fails.
+pub async fn serve(settings: Settings, functions: &[Function]) -> Result<ExitCode, CliError> {
+    let settings = Arc::new(settings);
+    let stop = CancellationToken::new();
+    tokio::spawn(service::stop_on_signal(stop.clone()));
+    let mut running = tokio::task::JoinSet::new();
+    for function in functions {
+        let seed = settings.seed(*function).map_err(StackError::Text)?;
+        let credentials = Credentials { function: *function, seed };
+        let broker = Broker::connect(&settings.nats_url, &credentials).await.map_err(StackError::text)?;
+        let context = Context { broker, settings: Arc::clone(&settings), stop: stop.clone() };
+        running.spawn(boot::run(*function, context));
+    }
+    let mut failed = None;
+    while let Some(ended) = running.join_next().await {
+        let ended = ended.map_err(StackError::text)?;
+        if let Err(error) = ended {
+            // One that fails takes the others down in order, so that whoever supervises us starts all anew.
+            stop.cancel();
+            failed.get_or_insert(error);
+        }
+    }
+    match failed {
+        None => Ok(ExitCode::SUCCESS),
+        Some(error) => Err(StackError::text(error).into()),
+    }
+}

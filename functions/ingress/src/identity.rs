@@ -1,0 +1,184 @@
+//! Who calls: from the text of an API key to a tenant, a user and what the key may be used for. The secret
+//! itself is nowhere; what is compared is its HMAC.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use broker::{Broker, Bucket, View};
+use dialects::Access;
+use domain::{Caller, Scope, Timestamp};
+use service::clock;
+use service::keys::{self, Pepper, Presented};
+use tokio::time::Instant;
+use wire::records::ApiKey;
+use wire::topology::KEYS;
+use wire::{Code, Error};
+
+/// How long an id counts as unknown without asking again. A key that is made meanwhile works after it.
+const UNKNOWN_FOR: Duration = Duration::from_millis(500);
+/// Ids that are remembered as unknown.
+const UNKNOWN_MAX: usize = 4096;
+
+/// The keys, for checking them.
+pub struct Identity {
+    keys: View<ApiKey>,
+    pepper: Pepper,
+    unknown: Unknown,
+}
+
+impl Identity {
+    /// Begins to follow the keys.
+    pub fn follow(broker: &Broker, pepper: Pepper) -> Self {
+        Self { keys: View::follow(Bucket::new(broker, KEYS)), pepper, unknown: Unknown::default() }
+    }
+
+    /// The caller, if the key is valid and may be used for this; `None` for a route that is open to all.
+    pub async fn caller(&self, access: Access, credential: Option<&str>) -> Result<Option<Caller>, Error> {
+        let scope = match access {
+            Access::Open => return Ok(None),
+            Access::AnyKey => None,
+            Access::Scope(scope) => Some(scope),
+        };
+        let text = credential.ok_or_else(|| refused("this request needs an API key, sent exactly once"))?;
+        let presented = keys::present(text).ok_or_else(|| refused(NOT_VALID))?;
+        let stored = if self.unknown.has(presented.id, Instant::now()) {
+            None
+        } else {
+            self.keys.get(presented.id).await?
+        };
+        if stored.is_none() {
+            self.unknown.add(presented.id, Instant::now());
+        }
+        check(&self.pepper, &presented, stored.as_deref(), scope, clock::now()).map(Some)
+    }
+}
+
+const NOT_VALID: &str = "the API key is not valid";
+
+fn refused(message: &str) -> Error {
+    Error::new(Code::Unauthenticated, message)
+}
+
+/// What a stored key says about a presented one. Whether an id is known is not told to who lacks the secret.
+fn check(
+    pepper: &Pepper,
+    presented: &Presented<'_>,
+    stored: Option<&ApiKey>,
+    scope: Option<Scope>,
+    now: Timestamp,
+) -> Result<Caller, Error> {
+    let matches = pepper.matches(presented, stored.map(|key| key.hash.as_str()));
+    let key = stored.filter(|_| matches).ok_or_else(|| refused(NOT_VALID))?;
+    if key.revoked_at.is_some() {
+        return Err(refused("the API key was revoked; ask for a new one"));
+    }
+    if key.expires_at <= now {
+        return Err(refused(&format!("the API key expired at {}; ask for a new one", key.expires_at)));
+    }
+    if let Some(scope) = scope.filter(|scope| !key.scopes.contains(scope)) {
+        return Err(Error::new(Code::Forbidden, format!("the API key lacks the scope {scope}")));
+    }
+    let admin = key.scopes.contains(&Scope::Admin);
+    Ok(Caller { tenant: key.tenant.clone(), user: key.user.clone(), admin })
+}
+
+/// Ids that were asked for a moment ago and are not there, so that a wrong key that is sent again and again
+/// costs the broker two reads a second.
+#[derive(Default)]
+struct Unknown(Mutex<HashMap<String, Instant>>);
+
+impl Unknown {
+    fn has(&self, id: &str, now: Instant) -> bool {
+        // A poisoned lock costs the shortcut, not the answer.
+        let Ok(ids) = self.0.lock() else { return false };
+        ids.get(id).is_some_and(|since| now.duration_since(*since) < UNKNOWN_FOR)
+    }
+
+    fn add(&self, id: &str, now: Instant) {
+        let Ok(mut ids) = self.0.lock() else { return };
+        if ids.len() >= UNKNOWN_MAX {
+            ids.retain(|_, since| now.duration_since(*since) < UNKNOWN_FOR);
+        }
+        if ids.len() < UNKNOWN_MAX && !ids.get(id).is_some_and(|since| now.duration_since(*since) < UNKNOWN_FOR) {
+            ids.insert(id.to_owned(), now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn pepper() -> Pepper {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&[7; 32]).unwrap();
+        Pepper::read(file.path()).unwrap()
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_micros(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn a_key_is_checked_in_the_order_secret_revoked_expired_scope() {
+        let pepper = pepper();
+        let new = pepper.new_key().unwrap();
+        let other = pepper.new_key().unwrap();
+        let stored = ApiKey {
+            id: new.id.clone(),
+            hash: new.hash.clone(),
+            tenant: "demo".to_owned(),
+            user: "ann".to_owned(),
+            scopes: vec![Scope::Tasks],
+            created_at: at(0),
+            expires_at: at(100),
+            revoked_at: None,
+        };
+        let check = |text: &str, stored: Option<&ApiKey>, scope, now| {
+            check(&pepper, &keys::present(text).unwrap(), stored, scope, now)
+        };
+        let caller = check(&new.text, Some(&stored), Some(Scope::Tasks), at(99)).unwrap();
+        assert_eq!((caller.tenant.as_str(), caller.user.as_str(), caller.admin), ("demo", "ann", false));
+        assert!(check(&new.text, Some(&stored), None, at(99)).is_ok());
+
+        let wrong = check(&other.text, Some(&stored), None, at(1)).unwrap_err();
+        assert_eq!(wrong, check(&new.text, None, None, at(1)).unwrap_err(), "unknown and wrong look the same");
+        assert_eq!(wrong.code, Code::Unauthenticated);
+
+        let expired = check(&new.text, Some(&stored), Some(Scope::Admin), at(100)).unwrap_err();
+        assert!(expired.code == Code::Unauthenticated && expired.message.contains("expired"));
+        let revoked = ApiKey { revoked_at: Some(at(1)), ..stored.clone() };
+        let revoked = check(&new.text, Some(&revoked), None, at(100)).unwrap_err();
+        assert!(revoked.code == Code::Unauthenticated && revoked.message.contains("revoked"));
+        let lacking = check(&new.text, Some(&stored), Some(Scope::Admin), at(99)).unwrap_err();
+        assert!(lacking.code == Code::Forbidden && lacking.message.contains("Admin"));
+
+        let admin = ApiKey { scopes: vec![Scope::Admin], ..stored };
+        assert!(check(&new.text, Some(&admin), None, at(99)).unwrap().admin);
+    }
+
+    #[test]
+    fn an_unknown_id_is_asked_for_again_after_half_a_second() {
+        let (unknown, now) = (Unknown::default(), Instant::now());
+        assert!(!unknown.has("a", now));
+        unknown.add("a", now);
+        assert!(unknown.has("a", now + UNKNOWN_FOR / 2));
+        unknown.add("a", now + UNKNOWN_FOR / 2);
+        assert!(!unknown.has("a", now + UNKNOWN_FOR), "asking meanwhile does not prolong it");
+    }
+
+    #[test]
+    fn a_flood_of_ids_takes_no_more_than_its_place() {
+        let (unknown, now) = (Unknown::default(), Instant::now());
+        for index in 0..UNKNOWN_MAX * 2 {
+            unknown.add(&index.to_string(), now);
+        }
+        assert_eq!(unknown.0.lock().unwrap().len(), UNKNOWN_MAX);
+        unknown.add("later", now + UNKNOWN_FOR);
+        assert!(unknown.has("later", now + UNKNOWN_FOR));
+        assert_eq!(unknown.0.lock().unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,46 @@
+//! The heartbeat: what this runner holds, several times a second. Its silence is how `schedule` knows that a
+//! runner is gone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::board::{Heartbeat, RUNNER_LEASE_MS};
+use service::clock;
+use tokio::time::Instant;
+use wire::runner::Beat;
+use wire::subjects;
+
+use crate::Runner;
+
+/// A fifth of the lease: four beats may be lost.
+const BEAT_EVERY: Duration = Duration::from_millis(RUNNER_LEASE_MS / 5);
+
+/// Beats until it is aborted.
+pub async fn beat(runner: Arc<Runner>) {
+    let (started_at, host) = (clock::now(), host());
+    let mut ticks = tokio::time::interval(BEAT_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut heard = Instant::now();
+    loop {
+        ticks.tick().await;
+        if !runner.broker.is_connected() {
+            continue;
+        }
+        // After a long gap others may have our tasks: every claim is reported anew, and what is refused
+        // is ended.
+        if heard.elapsed() > Duration::from_millis(RUNNER_LEASE_MS) {
+            tracing::warn!("silent for longer than the lease; asking whether the claims still hold");
+            runner.held.doubt_all();
+        }
+        heard = Instant::now();
+        let (slots, draining, held, processes) = runner.held.show();
+        let heartbeat = Heartbeat { runner: runner.id, slots, draining, held };
+        let beat = Beat { heartbeat, host: host.clone(), started_at, processes };
+        runner.broker.tell(subjects::beat(runner.id), &beat).await;
+    }
+}
+
+fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    name.map(|name| name.trim().to_owned()).unwrap_or_else(|_| "unknown".to_owned())
+}

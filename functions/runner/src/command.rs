@@ -1,0 +1,255 @@
+//! The `command` runtime: one process per task (design §8).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bundle::manifest::Service;
+use bytes::Bytes;
+use domain::payload::{BODY_BYTES_MAX, INLINE_BYTES_MAX, Place};
+use domain::task::input::Ending;
+use domain::{Payload, SessionId, Task};
+use keeper::{Kept, Launch, Limits};
+use service::{clock, ids};
+use tokio::io::AsyncReadExt;
+use tokio::time::Instant;
+use wire::Error;
+
+use crate::bundles::{App, NoApp};
+use crate::held::{Order, Orders};
+use crate::outcome::{self, Run};
+use crate::reports::Reports;
+use crate::status::Status;
+use crate::work::{Files, MARKER};
+use crate::{Runner, input, logs};
+
+/// The descriptor on which a process may report its status; one digit, as plain shells need it.
+const STATUS_FD: i32 = 3;
+/// How long a process has after an interrupt before it is stopped.
+const INTERRUPT_GRACE: Duration = Duration::from_secs(30);
+/// How often a bundle is asked for again while the broker is away.
+const FETCH_TRIES: usize = 30;
+const FETCH_PAUSE: Duration = Duration::from_secs(1);
+/// A file of a process, its output included, unless its app says otherwise.
+const FILE_BYTES_DEFAULT: u64 = 4 * 1024 * 1024 * 1024;
+
+/// Runs a task to its end; `None` if the claim is not ours any more or goes back.
+pub async fn run(runner: &Arc<Runner>, task: &Task, orders: Orders, reports: &Reports) -> Option<Ending> {
+    let app = match fetch(runner, task).await {
+        Ok(app) => app,
+        Err(error) => return Some(outcome::not_started(error)),
+    };
+    let Some(service) = app.manifest.services.get(&task.service) else {
+        let message = format!("app {} {} has no service {}", task.app, task.version, task.service);
+        return Some(outcome::not_started(message));
+    };
+    let session = task.session.unwrap_or(SessionId(task.id.0));
+    let files = match runner.work.files(session) {
+        Ok(files) => files,
+        Err(error) => return Some(outcome::not_started(format!("the runner has no room to work: {error}"))),
+    };
+    let ending = run_in(runner, task, &app, service, &files, orders, reports).await;
+    files.remove();
+    ending
+}
+
+async fn fetch(runner: &Runner, task: &Task) -> Result<Arc<App>, String> {
+    for _ in 0..FETCH_TRIES {
+        match runner.bundles.get(&task.bundle).await {
+            Ok(app) => return Ok(app),
+            Err(NoApp::Never(reason)) => return Err(reason),
+            Err(NoApp::Later(error)) => tracing::warn!(%error, "a bundle could not be fetched; trying again"),
+        }
+        tokio::time::sleep(FETCH_PAUSE).await;
+    }
+    Err("the app's bundle could not be fetched".to_owned())
+}
+
+async fn run_in(
+    runner: &Arc<Runner>,
+    task: &Task,
+    app: &App,
+    service: &Service,
+    files: &Files,
+    orders: Orders,
+    reports: &Reports,
+) -> Option<Ending> {
+    if let Err(error) = input::write(&runner.bodies, &task.input, &files.input).await {
+        tracing::error!(task = %task.id, %error, "an input could not be read");
+        return Some(outcome::not_started("the input could not be read from the store"));
+    }
+    let launch = launch(runner, task, app, service, files);
+    let started_at = clock::now();
+    let mut kept = match keeper::start(&runner.keeper, &launch).await {
+        Ok(kept) => kept,
+        Err(error) => return Some(outcome::not_started(error.to_string())),
+    };
+    runner.held.started(&task.key(), kept.pid());
+    reports.started(started_at);
+    let stderr = kept.take_stderr().map(|stderr| tokio::spawn(logs::collect(Arc::clone(runner), task.clone(), stderr)));
+    let status = kept.take_status().map(|status| Status::new(Arc::clone(runner), task, status));
+    let mut run = Supervision { kept, orders, reports, status, deadline: service.timeout, stopped: None };
+    let exit = run.supervise(started_at).await;
+    let order = *run.orders.order.borrow();
+    match order {
+        Order::Drop => return None,
+        Order::GiveBack if run.stopped.is_none() => {
+            reports.give_back();
+            return None;
+        }
+        Order::Run | Order::EndSolve | Order::Stop | Order::GiveBack => {}
+    }
+    let last_line = match stderr {
+        // Nothing holds the pipe any more, so the reader ends by itself.
+        Some(reader) => reader.await.unwrap_or_default(),
+        None => None,
+    };
+    let run = Run { started_at, exit, order, stopped: run.stopped, last_line };
+    Some(finish(runner, &run, files).await)
+}
+
+fn launch(runner: &Runner, task: &Task, app: &App, service: &Service, files: &Files) -> Launch {
+    let scratch = files.scratch.display().to_string();
+    let mut env: BTreeMap<String, String> = BTreeMap::from([
+        ("PATH".to_owned(), runner.path.clone()),
+        ("HOME".to_owned(), scratch.clone()),
+        ("LANG".to_owned(), "C.UTF-8".to_owned()),
+    ]);
+    env.extend(service.env.clone());
+    let own = [
+        ("TASKLANE_TASK_ID", task.id.to_string()),
+        ("TASKLANE_TENANT", task.tenant.clone()),
+        ("TASKLANE_SERVICE", task.service.clone()),
+        ("TASKLANE_ATTEMPT", task.epoch.to_string()),
+        (MARKER, scratch),
+        ("TASKLANE_STATUS_FD", STATUS_FD.to_string()),
+    ];
+    env.extend(own.map(|(name, value)| (name.to_owned(), value)));
+    let limits = &app.manifest.limits;
+    Launch {
+        command: service.command.clone(),
+        env,
+        working_directory: app.folder.clone(),
+        stdin: files.input.clone(),
+        stdout: files.output.clone(),
+        status_fd: STATUS_FD,
+        limits: Limits {
+            memory_bytes: limits.memory,
+            open_files: limits.open_files,
+            file_bytes: Some(limits.file_size.unwrap_or(FILE_BYTES_DEFAULT)),
+            processes: limits.processes,
+        },
+        stop_grace_ms: u64::try_from(Launch::DEFAULT_STOP_GRACE.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+/// A process while it runs.
+struct Supervision<'r> {
+    kept: Kept,
+    orders: Orders,
+    reports: &'r Reports,
+    status: Option<Status>,
+    deadline: Option<Duration>,
+    stopped: Option<String>,
+}
+
+impl Supervision<'_> {
+    /// Waits for the end of the process and carries out what it is asked meanwhile.
+    async fn supervise(&mut self, started_at: domain::Timestamp) -> keeper::Exit {
+        let far = Instant::now() + Duration::from_secs(100 * 365 * 24 * 3600);
+        let timeout = self.deadline.map_or(far, |limit| Instant::now() + limit);
+        let mut grace = far;
+        let mut obeyed = Order::Run;
+        loop {
+            let order = *self.orders.order.borrow_and_update();
+            if order > obeyed {
+                obeyed = order;
+                grace = self.obey(order, grace).await;
+            }
+            tokio::select! {
+                exit = self.kept.wait() => {
+                    self.last_status().await;
+                    return exit;
+                }
+                _ = self.orders.order.changed() => {}
+                Ok(()) = self.orders.doubts.changed() => self.reports.started(started_at),
+                Some(phase) = next_phase(&mut self.status) => self.reports.phase(phase),
+                () = tokio::time::sleep_until(grace), if grace < far => {
+                    grace = far;
+                    let seconds = INTERRUPT_GRACE.as_secs();
+                    self.stop(format!("it did not end within {seconds} s of the interrupt and was stopped")).await;
+                }
+                () = tokio::time::sleep_until(timeout), if self.stopped.is_none() && timeout < far => {
+                    let limit = self.deadline.map(bundle::manifest::units::format_duration).unwrap_or_default();
+                    self.stop(format!("it ran longer than its timeout of {limit} and was stopped")).await;
+                }
+            }
+        }
+    }
+
+    async fn obey(&mut self, order: Order, grace: Instant) -> Instant {
+        match order {
+            Order::Run => grace,
+            Order::EndSolve => {
+                self.kept.interrupt().await;
+                Instant::now() + INTERRUPT_GRACE
+            }
+            Order::Stop => {
+                self.stop("it was stopped by force".to_owned()).await;
+                grace
+            }
+            Order::GiveBack | Order::Drop => {
+                self.kept.stop().await;
+                grace
+            }
+        }
+    }
+
+    async fn stop(&mut self, why: String) {
+        self.stopped.get_or_insert(why);
+        self.kept.stop().await;
+    }
+
+    /// What the process said just before its end still counts.
+    async fn last_status(&mut self) {
+        if let Some(status) = &mut self.status {
+            status.finish().await;
+        }
+    }
+}
+
+async fn next_phase(status: &mut Option<Status>) -> Option<domain::Phase> {
+    match status {
+        Some(status) => status.next_phase().await,
+        None => None,
+    }
+}
+
+async fn finish(runner: &Runner, run: &Run, files: &Files) -> Ending {
+    let (result, problem) = match store_output(runner, files).await {
+        Ok(result) => (result, None),
+        Err(error) => (None, Some(error.message)),
+    };
+    let error = run.error().or(problem);
+    // A failed task has a response only if it wrote one.
+    let result = result.filter(|result| error.is_none() || result.size > 0);
+    Ending { started_at: Some(run.started_at), result, return_code: run.exit.code, error }
+}
+
+async fn store_output(runner: &Runner, files: &Files) -> Result<Option<Payload>, Error> {
+    let mut file = tokio::fs::File::open(&files.output).await.map_err(Error::internal)?;
+    let size = file.metadata().await.map_err(Error::internal)?.len();
+    if size <= INLINE_BYTES_MAX as u64 {
+        let mut bytes = Vec::with_capacity(INLINE_BYTES_MAX);
+        file.read_to_end(&mut bytes).await.map_err(Error::internal)?;
+        return Ok(outcome::inline(&bytes));
+    }
+    if size > BODY_BYTES_MAX {
+        let message = format!("the response has {size} bytes; {BODY_BYTES_MAX} is the most");
+        return Err(Error::new(wire::Code::TooLarge, message));
+    }
+    let name = ids::random()?.simple().to_string();
+    let stored = runner.bodies.put(&name, Bytes::new(), file, BODY_BYTES_MAX).await?;
+    let content_type = Some(outcome::media_type(None).to_owned());
+    Ok(Some(Payload { content_type, size: stored.size, place: Place::Object(name) }))
+}

@@ -1,0 +1,222 @@
+//! The claims that this runner holds. A claim is held until its end was reported and the report accepted or
+//! refused, and until nothing of its process is left.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use domain::board::Held as HeldClaim;
+use domain::task::state::InterruptKind;
+use domain::{Epoch, SessionId, Task, TaskKey, Timestamp};
+use tokio::sync::watch;
+use wire::runner::Process;
+
+/// What a running task is asked to do. Later orders replace earlier ones, and each is stronger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Order {
+    /// Go on.
+    Run,
+    /// End the solve, keep the best result.
+    EndSolve,
+    /// Stop by force; the task fails.
+    Stop,
+    /// Stop by force and put the task back into its lane: the runner is about to end.
+    GiveBack,
+    /// Stop by force and say nothing: the claim is another's.
+    Drop,
+}
+
+/// How a claim was taken.
+pub enum Holding {
+    /// It is held already.
+    Already,
+    /// There is no place, or an older claim of the same task is still being ended.
+    NoPlace,
+    /// It is held now, and takes its orders here.
+    New(Orders),
+}
+
+/// What reaches a claim while it is held.
+#[derive(Clone)]
+pub struct Orders {
+    /// The order in force.
+    pub order: watch::Receiver<Order>,
+    /// Counts the moments at which it became doubtful whether the claim still holds.
+    pub doubts: watch::Receiver<u64>,
+}
+
+struct Slot {
+    epoch: Epoch,
+    doubts: watch::Sender<u64>,
+    order: watch::Sender<Order>,
+    interrupted: Option<InterruptKind>,
+    process: Process,
+}
+
+struct Inner {
+    slots: HashMap<TaskKey, Slot>,
+    draining: bool,
+}
+
+/// All claims of one runner.
+pub struct Held {
+    places: u32,
+    inner: Mutex<Inner>,
+    count: watch::Sender<usize>,
+}
+
+fn process(task: &Task, now: Timestamp) -> Process {
+    Process {
+        // The claim always names its session; a record without one is shown under the task's own id.
+        session: task.session.unwrap_or(SessionId(task.id.0)),
+        key: task.key(),
+        pid: None,
+        app: task.app.clone(),
+        version: task.version.clone(),
+        service: task.service.clone(),
+        user: task.user.clone(),
+        started_at: now,
+    }
+}
+
+impl Held {
+    /// Nothing held, and so many places.
+    pub fn new(places: u32) -> Self {
+        let inner = Inner { slots: HashMap::new(), draining: false };
+        Self { places, inner: Mutex::new(inner), count: watch::Sender::new(0) }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
+        // No code under this lock panics, and if it did the map would still be whole.
+        let mut inner = self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let result = work(&mut inner);
+        self.count.send_replace(inner.slots.len());
+        result
+    }
+
+    /// Takes a claim if there is a place.
+    pub fn take(&self, task: &Task, now: Timestamp) -> Holding {
+        let key = task.key();
+        self.with(|inner| {
+            if let Some(slot) = inner.slots.get(&key) {
+                if slot.epoch == task.epoch {
+                    return Holding::Already;
+                }
+                if slot.epoch < task.epoch {
+                    raise(&slot.order, Order::Drop);
+                }
+                return Holding::NoPlace;
+            }
+            if inner.draining || inner.slots.len() >= self.places as usize {
+                return Holding::NoPlace;
+            }
+            let first = order_of(task);
+            let (order, orders) = watch::channel(first);
+            let (doubts, doubted) = watch::channel(0);
+            let (epoch, interrupted, process) = (task.epoch, kind_of(task), process(task, now));
+            inner.slots.insert(key, Slot { epoch, doubts, order, interrupted, process });
+            Holding::New(Orders { order: orders, doubts: doubted })
+        })
+    }
+
+    /// The record says that the task is to end early.
+    pub fn interrupt(&self, task: &Task) {
+        self.with(|inner| {
+            if let Some(slot) = inner.slots.get_mut(&task.key()).filter(|slot| slot.epoch == task.epoch) {
+                slot.interrupted = kind_of(task).or(slot.interrupted);
+                raise(&slot.order, order_of(task));
+            }
+        });
+    }
+
+    /// The claim is another's by now.
+    pub fn drop_claim(&self, key: &TaskKey, epoch: Epoch) {
+        self.with(|inner| {
+            if let Some(slot) = inner.slots.get(key).filter(|slot| slot.epoch <= epoch) {
+                raise(&slot.order, Order::Drop);
+            }
+        });
+    }
+
+    /// Takes no more claims.
+    pub fn drain(&self) {
+        self.with(|inner| inner.draining = true);
+    }
+
+    /// Others may have taken our claims: each asks anew whether it still holds.
+    pub fn doubt_all(&self) {
+        self.with(|inner| {
+            for slot in inner.slots.values() {
+                slot.doubts.send_modify(|count| *count += 1);
+            }
+        });
+    }
+
+    /// Ends every process and puts the tasks back into their lanes.
+    pub fn give_back_all(&self) {
+        self.with(|inner| {
+            for slot in inner.slots.values() {
+                raise(&slot.order, Order::GiveBack);
+            }
+        });
+    }
+
+    /// The process of a claim has this number now.
+    pub fn started(&self, key: &TaskKey, pid: u32) {
+        self.with(|inner| {
+            if let Some(slot) = inner.slots.get_mut(key) {
+                slot.process.pid = Some(pid);
+            }
+        });
+    }
+
+    /// Nothing of the claim is left.
+    pub fn remove(&self, key: &TaskKey, epoch: Epoch) {
+        self.with(|inner| {
+            if inner.slots.get(key).is_some_and(|slot| slot.epoch == epoch) {
+                inner.slots.remove(key);
+            }
+        });
+    }
+
+    /// Waits until nothing is held.
+    pub async fn until_empty(&self) {
+        // The sender lives as long as `self`, so the wait can't fail.
+        let _ = self.count.subscribe().wait_for(|count| *count == 0).await;
+    }
+
+    /// What a heartbeat says: places, whether it is draining, claims and processes.
+    pub fn show(&self) -> (u32, bool, Vec<HeldClaim>, Vec<Process>) {
+        self.with(|inner| {
+            let claim = |(key, slot): (&TaskKey, &Slot)| HeldClaim {
+                key: key.clone(),
+                epoch: slot.epoch,
+                interrupted: slot.interrupted,
+            };
+            let claims = inner.slots.iter().map(claim).collect();
+            let processes = inner.slots.values().map(|slot| slot.process.clone()).collect();
+            (self.places, inner.draining, claims, processes)
+        })
+    }
+}
+
+fn kind_of(task: &Task) -> Option<InterruptKind> {
+    task.interrupt.map(|interrupt| interrupt.kind)
+}
+
+fn order_of(task: &Task) -> Order {
+    match kind_of(task) {
+        None => Order::Run,
+        Some(InterruptKind::Solve) => Order::EndSolve,
+        Some(InterruptKind::Execution) => Order::Stop,
+    }
+}
+
+fn raise(order: &watch::Sender<Order>, to: Order) {
+    order.send_if_modified(|now| {
+        let stronger = to > *now;
+        if stronger {
+            *now = to;
+        }
+        stronger
+    });
+}

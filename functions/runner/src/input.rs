@@ -1,0 +1,34 @@
+//! The request body as a file, which the process reads as its standard input.
+
+use std::path::Path;
+
+use broker::body::Bodies;
+use data_encoding::BASE64;
+use domain::Payload;
+use domain::payload::Place;
+use tokio::io::AsyncWriteExt;
+use wire::Error;
+
+/// Writes a body into a file, chunk by chunk where it is stored.
+pub async fn write(bodies: &Bodies, payload: &Payload, path: &Path) -> Result<(), Error> {
+    match &payload.place {
+        Place::Empty => put(path, b"").await,
+        Place::Text(text) => put(path, text.as_bytes()).await,
+        Place::Base64(text) => {
+            let bytes = BASE64.decode(text.as_bytes()).map_err(Error::internal)?;
+            put(path, &bytes).await
+        }
+        Place::Object(name) => {
+            let mut file = tokio::fs::File::create(path).await.map_err(Error::internal)?;
+            let mut chunks = bodies.read(name, payload.size);
+            while let Some(chunk) = chunks.recv().await {
+                file.write_all(&chunk?).await.map_err(Error::internal)?;
+            }
+            file.flush().await.map_err(Error::internal)
+        }
+    }
+}
+
+async fn put(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    tokio::fs::write(path, bytes).await.map_err(Error::internal)
+}

@@ -1,0 +1,120 @@
+//! `runner`: takes the claims that `schedule` gives it, hosts their processes and reports what becomes of
+//! them. It may die at any moment: its processes die with it, and `schedule` takes its tasks back.
+
+mod beat;
+mod bundles;
+mod command;
+mod held;
+mod input;
+mod lines;
+mod logs;
+mod outcome;
+mod reports;
+mod status;
+mod work;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::Broker;
+use broker::body::Bodies;
+use domain::task::state::Runtime;
+use domain::{RunnerId, Task};
+use keeper::KeeperProgram;
+use service::{Context, RunError, clock, ids};
+use wire::runner::{Taken, Told};
+use wire::subjects;
+use wire::topology::{BODIES, BUNDLES};
+
+use bundles::Bundles;
+use held::{Held, Holding};
+use reports::Reports;
+use work::Work;
+
+/// How long running tasks may take to end by themselves once the runner is to stop.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// What every part of one runner shares.
+pub(crate) struct Runner {
+    pub id: RunnerId,
+    pub broker: Broker,
+    pub held: Held,
+    pub bodies: Bodies,
+    pub bundles: Bundles,
+    pub work: Work,
+    pub keeper: KeeperProgram,
+    pub path: String,
+}
+
+/// Runs until it is stopped; then takes nothing more and gives its tasks a moment to end.
+pub async fn run(context: Context) -> Result<(), RunError> {
+    let settings = &context.settings;
+    let id = RunnerId(ids::random().map_err(RunError::from_text)?);
+    let program = settings.keeper.clone().map_or_else(std::env::current_exe, Ok).map_err(RunError::from_text)?;
+    let broker = context.broker.clone();
+    let work = Work::prepare(&settings.work, id).map_err(RunError::from_text)?;
+    let runner = Arc::new(Runner {
+        id,
+        held: Held::new(settings.slots),
+        bodies: Bodies::new(&broker, BODIES),
+        bundles: Bundles::new(Bodies::new(&broker, BUNDLES), work.bundles()),
+        work,
+        keeper: KeeperProgram { path: program, args: vec![keeper::ARGUMENT.to_owned()] },
+        path: settings.path.clone(),
+        broker,
+    });
+    let mut told = runner.broker.requests(subjects::runner(id), false).await.map_err(RunError::from_text)?;
+    let beats = tokio::spawn(beat::beat(Arc::clone(&runner)));
+    tracing::info!(runner = %id, slots = settings.slots, "ready");
+    loop {
+        tokio::select! {
+            message = told.next() => {
+                let Some(message) = message else { break };
+                match message.read::<Told>() {
+                    Ok(Told::Assign(task)) => message.answer(&runner.take(task)).await,
+                    Ok(Told::Interrupt(task)) => runner.held.interrupt(&task),
+                    Ok(Told::Drop { key, epoch }) => runner.held.drop_claim(&key, epoch),
+                    Err(error) => tracing::error!(%error, "a message can't be read"),
+                }
+            }
+            () = context.stop.cancelled() => break,
+        }
+    }
+    runner.held.drain();
+    if tokio::time::timeout(DRAIN, runner.held.until_empty()).await.is_err() {
+        runner.held.give_back_all();
+        // What was given back is reported and its processes are ended, each within a bounded time.
+        let _ = tokio::time::timeout(DRAIN, runner.held.until_empty()).await;
+    }
+    beats.abort();
+    runner.work.remove();
+    runner.broker.flush().await;
+    Ok(())
+}
+
+impl Runner {
+    /// Takes a claim, unless there is no place. The same claim again is taken again: nothing happens twice.
+    fn take(self: &Arc<Self>, task: Task) -> Taken {
+        match self.held.take(&task, clock::now()) {
+            Holding::Already => Taken::Yes,
+            Holding::NoPlace => Taken::No,
+            Holding::New(orders) => {
+                let runner = Arc::clone(self);
+                tokio::spawn(async move {
+                    let (key, epoch) = (task.key(), task.epoch);
+                    let reports = Reports::begin(&runner, &task);
+                    let ending = match task.runtime {
+                        Runtime::Noop => Some(outcome::noop(&task)),
+                        Runtime::Command => command::run(&runner, &task, orders, &reports).await,
+                    };
+                    match ending {
+                        Some(ending) => reports.end(ending).await,
+                        None => reports.give_up().await,
+                    }
+                    runner.held.remove(&key, epoch);
+                });
+                Taken::Yes
+            }
+        }
+    }
+}

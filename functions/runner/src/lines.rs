@@ -1,0 +1,107 @@
+//! Text that a task process writes, cut into bounded, printable lines.
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// The most bytes of one line; what is beyond goes into the next.
+pub const LINE_BYTES_MAX: usize = 8 * 1024;
+
+/// Reads lines of bytes, without their ends, bounded in length.
+pub struct Lines<R> {
+    reader: R,
+    buffer: Vec<u8>,
+    ended: bool,
+}
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    /// Lines of this reader.
+    pub fn new(reader: R) -> Self {
+        Self { reader, buffer: Vec::new(), ended: false }
+    }
+
+    /// The next line; `None` at the end. Can be cancelled and called again without losing anything.
+    pub async fn next(&mut self) -> Option<Vec<u8>> {
+        loop {
+            if let Some(line) = self.cut() {
+                return Some(line);
+            }
+            if self.ended {
+                return (!self.buffer.is_empty()).then(|| std::mem::take(&mut self.buffer));
+            }
+            match self.reader.read_buf(&mut self.buffer).await {
+                Ok(0) | Err(_) => self.ended = true,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    fn cut(&mut self) -> Option<Vec<u8>> {
+        match self.buffer.iter().take(LINE_BYTES_MAX + 1).position(|byte| *byte == b'\n') {
+            Some(end) => {
+                let mut line: Vec<u8> = self.buffer.drain(..=end).collect();
+                line.pop();
+                if line.last() == Some(&b'\r') {
+                    line.pop();
+                }
+                Some(line)
+            }
+            None if self.buffer.len() > LINE_BYTES_MAX => Some(self.buffer.drain(..LINE_BYTES_MAX).collect()),
+            None => None,
+        }
+    }
+}
+
+/// What is hidden in log lines: our own keys, wherever they turn up.
+const KEY_PREFIX: &str = "tl1_";
+
+/// A line for storing: text, no control characters that could move a terminal, no secrets.
+pub fn clean(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let printable: String = text
+        .chars()
+        .map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c })
+        .collect();
+    redact(&printable)
+}
+
+fn redact(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(KEY_PREFIX) {
+        out.push_str(before);
+        let secret = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let end = after.find(|c| !secret(c)).unwrap_or(after.len());
+        out.push_str(if end > 0 { "[redacted]" } else { KEY_PREFIX });
+        rest = after.get(end..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn all(text: &[u8]) -> Vec<Vec<u8>> {
+        let mut lines = Lines::new(text);
+        let mut found = Vec::new();
+        while let Some(line) = lines.next().await {
+            found.push(line);
+        }
+        found
+    }
+
+    #[tokio::test]
+    async fn lines_are_cut_at_their_ends_and_at_the_bound() {
+        assert_eq!(all(b"a\r\n\nb").await, [b"a".to_vec(), b"".to_vec(), b"b".to_vec()]);
+        let long = vec![b'x'; LINE_BYTES_MAX * 2 + 5];
+        let lengths: Vec<usize> = all(&long).await.iter().map(Vec::len).collect();
+        assert_eq!(lengths, [LINE_BYTES_MAX, LINE_BYTES_MAX, 5]);
+    }
+
+    #[test]
+    fn keys_and_control_characters_never_reach_the_store() {
+        assert_eq!(clean(b"key tl1_abc_def! \x1b[31mred"), "key [redacted]! \u{fffd}[31mred");
+        assert_eq!(clean(b"tl1_a tl1_b"), "[redacted] [redacted]");
+        assert_eq!(clean(b"\xff\tok"), "\u{fffd}\tok");
+    }
+}

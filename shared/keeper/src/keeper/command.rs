@@ -1,0 +1,122 @@
+//! Starting the task's command as the keeper's child.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::RawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::{Pid, close, dup2_stderr, dup2_stdout, getppid};
+
+use super::explain::{explain, folder_is_missing};
+use crate::protocol::{Launch, Limits};
+
+/// Starts the command and lets go of the pipes that are for the task alone, so that the runner sees them end
+/// with the task. Returns the number of the main process, or what to tell the author of the app.
+pub(super) fn start(launch: &Launch) -> Result<Pid, String> {
+    let status = reserve_status(launch.status_fd)?;
+    let (program, arguments) = launch.command.split_first().ok_or("the app names no command to run")?;
+    if !launch.working_directory.is_dir() {
+        return Err(folder_is_missing(launch));
+    }
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(&launch.env)
+        .current_dir(&launch.working_directory)
+        .stdin(open_input(&launch.stdin)?)
+        .stdout(open_output(&launch.stdout)?)
+        .stderr(Stdio::inherit())
+        .process_group(0);
+    prepare_child(&mut command, status, resolve(&launch.limits));
+    let child = command.spawn().map_err(|error| explain(launch, &error))?;
+    let_go(status);
+    i32::try_from(child.id()).map(Pid::from_raw).map_err(|error| error.to_string())
+}
+
+/// Puts the status pipe under the number that the task will see, still closed to children. It has to happen
+/// before any other descriptor is opened, as that could take the number.
+fn reserve_status(number: RawFd) -> Result<RawFd, String> {
+    match fcntl(io::stdout(), FcntlArg::F_DUPFD_CLOEXEC(number)) {
+        Ok(reserved) if reserved == number && number > 2 => Ok(reserved),
+        Ok(_) => Err(format!("descriptor {number} is not free for the task's status")),
+        Err(error) => {
+            Err(format!("descriptor {number} cannot be used for the task's status: {}", error.desc()))
+        }
+    }
+}
+
+fn open_input(path: &Path) -> Result<File, String> {
+    File::open(path).map_err(|error| format!("the task's input {} cannot be read: {error}", path.display()))
+}
+
+/// Refuses a symbolic link, which an earlier attempt of the task could have put there to have another file
+/// overwritten.
+fn open_output(path: &Path) -> Result<File, String> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path)
+        .map_err(|error| format!("the task's output {} cannot be written: {error}", path.display()))
+}
+
+/// What the child does to itself between fork and exec, so that it binds the task and not the keeper.
+#[allow(unsafe_code, reason = "pre_exec is the only way to run code in the child before its command")]
+fn prepare_child(command: &mut Command, status: RawFd, limits: Vec<(Resource, rlim_t)>) {
+    let keeper = Pid::this();
+    let prepare = move || {
+        prctl::set_pdeathsig(Signal::SIGKILL)?;
+        // A keeper that died before the line above will send no such signal any more.
+        if getppid() != keeper {
+            return Err(Errno::ESRCH.into());
+        }
+        for (resource, limit) in &limits {
+            setrlimit(*resource, *limit, *limit)?;
+        }
+        SigSet::empty().thread_set_mask()?;
+        // SAFETY: F_SETFD only changes a flag of a descriptor, and this one was reserved for the task.
+        Errno::result(unsafe { libc::fcntl(status, libc::F_SETFD, 0) })?;
+        Ok(())
+    };
+    // SAFETY: The closure makes system calls only. It neither allocates nor takes a lock, and the keeper has
+    // a single thread, so nothing can be in an inconsistent state after the fork.
+    unsafe { command.pre_exec(prepare) };
+}
+
+/// The limits to set, none above what this process itself may have, as asking for more would be refused.
+fn resolve(limits: &Limits) -> Vec<(Resource, rlim_t)> {
+    let asked = [
+        (Resource::RLIMIT_AS, limits.memory_bytes),
+        (Resource::RLIMIT_NOFILE, limits.open_files),
+        (Resource::RLIMIT_FSIZE, limits.file_bytes),
+        (Resource::RLIMIT_NPROC, limits.processes),
+    ];
+    asked
+        .into_iter()
+        .filter_map(|(resource, limit)| {
+            let (_, highest) = getrlimit(resource).ok()?;
+            Some((resource, limit?.min(highest)))
+        })
+        .collect()
+}
+
+/// Points the keeper's own ends of both pipes elsewhere. Without this they would stay open as long as the
+/// keeper lives, and the runner would wait for more.
+fn let_go(status: RawFd) {
+    if let Ok(nothing) = OpenOptions::new().write(true).open("/dev/null") {
+        let _ = dup2_stdout(&nothing);
+        let _ = dup2_stderr(&nothing);
+    }
+    let _ = close(status);
+}
