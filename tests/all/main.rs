@@ -1,1 +1,3 @@
-//! The one test binary.
+//! The one test binary: every module is one kind of test against a real broker and real processes.
+
+mod lifecycle;

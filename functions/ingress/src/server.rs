@@ -36,6 +36,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub async fn serve(context: &Context, listener: TcpListener, door: Arc<Door>) {
     let places = Arc::new(Semaphore::new(connections_max()));
     let (connections, end) = (TaskTracker::new(), CancellationToken::new());
+    // Where this future is dropped, as at the end of a process, no connection outlives it.
+    let _end_on_drop = end.clone().drop_guard();
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "listening");
     }
@@ -95,7 +97,8 @@ async fn connection(stream: TcpStream, door: Arc<Door>, stop: CancellationToken)
     let socket = Socket::new(stream, Arc::clone(&line));
     let service = service_fn(move |request| {
         // Before anything more is read: the line forgets the head with the next byte of a body.
-        let framed_twice = line.has_length() && request.headers().contains_key(http::header::TRANSFER_ENCODING);
+        let framed_twice =
+            line.has_length() && request.headers().contains_key(http::header::TRANSFER_ENCODING);
         let in_request = InRequest::begin(&line);
         let (door, line) = (Arc::clone(&door), Arc::clone(&line));
         async move { Ok::<_, Infallible>(door.answer(request, &line, in_request, framed_twice).await) }

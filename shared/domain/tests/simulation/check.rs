@@ -7,7 +7,7 @@ use domain::task::state::InterruptKind;
 use domain::{Epoch, Task, TaskKey, TaskState};
 
 /// What has to have happened in some world, or the simulation shows less than it claims.
-pub const SOMETIMES: [&str; 33] = [
+pub const SOMETIMES: [&str; 34] = [
     "a stale end was refused",
     "an end was reported again",
     "an end was accepted again",
@@ -37,6 +37,7 @@ pub const SOMETIMES: [&str; 33] = [
     "a runner crashed with claims",
     "a scheduler began from scratch",
     "a scheduler forgave its own silence",
+    "the feed began anew",
     "the feed left out a revision",
     "the feed showed the end before the claim was answered",
     "a sweeper had bodies removed",

@@ -5,16 +5,15 @@
 use std::collections::BTreeMap;
 
 use domain::board::{Heartbeat, Held, Millis, RUNNER_LEASE_MS};
-use domain::payload::{Payload, Place};
-use domain::task::input::{Ending, Input, Refusal, Report};
-use domain::task::state::{InterruptKind, Phase};
+use domain::task::input::{Input, Refusal, Report};
+use domain::task::state::InterruptKind;
 use domain::{Epoch, RunnerId, Task, TaskKey};
 
 use crate::faults::Plant;
 use crate::functions::{Asker, Operation};
 use crate::scheduler::ToScheduler;
 use crate::users::ENDLESS;
-use crate::world::{Event, World, short};
+use crate::world::{Event, World};
 
 const BEAT_MS: Millis = 500;
 const REPEAT_MS: Millis = 700;

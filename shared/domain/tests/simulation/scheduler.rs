@@ -35,6 +35,8 @@ pub struct Scheduler {
 pub enum ToScheduler {
     Begin,
     Tick,
+    /// The feed broke off and begins again with the last revision of every record.
+    FeedAnew,
     /// The feed has something to show.
     Feed,
     Beat(Heartbeat),
@@ -95,6 +97,12 @@ impl World {
         match message {
             ToScheduler::Begin => self.draw_the_board(number),
             ToScheduler::Tick => self.tick(number),
+            ToScheduler::FeedAnew => {
+                self.check.saw("the feed began anew");
+                scheduler.feed.clear();
+                scheduler.board.forget_tasks();
+                self.show_all(number);
+            }
             ToScheduler::Feed => self.read_the_feed(number),
             ToScheduler::Beat(beat) => scheduler.board.hear(beat, self.now),
             ToScheduler::Limits(lane, limits) => {
@@ -122,10 +130,14 @@ impl World {
         for (lane, limits) in &self.limits {
             scheduler.board.set_limits(lane, Some(limits.clone()));
         }
-        for (revision, task) in self.store.all() {
-            scheduler.board.learn(revision, task.clone(), self.now);
-        }
+        self.show_all(number);
         self.tell_scheduler(number, 0, ToScheduler::Tick);
+    }
+
+    fn show_all(&mut self, number: usize) {
+        for (revision, task) in self.store.all() {
+            self.schedulers[number].board.learn(revision, task.clone(), self.now);
+        }
     }
 
     fn tick(&mut self, number: usize) {

@@ -5,6 +5,7 @@ use domain::board::{Millis, RUNNER_LEASE_MS};
 use domain::lane::LaneLimits;
 
 use crate::runner::ToRunner;
+use crate::scheduler::ToScheduler;
 use crate::world::{Event, HEAL_AT, LANES, World};
 
 impl World {
@@ -68,12 +69,14 @@ impl World {
     pub fn trouble_a_scheduler(&mut self) {
         let number = self.random.below(self.schedulers.len() as u64) as usize;
         let until = (self.now + self.random.between(100, 5_000)).min(HEAL_AT);
-        if self.random.chance(500) {
-            self.note(|_| format!("scheduler {number} crashes"));
-            self.check.saw("a scheduler began from scratch");
-            self.scheduler_begins(number, until - self.now);
-        } else {
-            self.schedulers[number].asleep_until = until;
+        match self.random.below(5) {
+            0..=1 => {
+                self.note(|_| format!("scheduler {number} crashes"));
+                self.check.saw("a scheduler began from scratch");
+                self.scheduler_begins(number, until - self.now);
+            }
+            2..=3 => self.schedulers[number].asleep_until = until,
+            _ => self.tell_scheduler(number, 0, ToScheduler::FeedAnew),
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn become_keeper() -> Result<(), String> {
     let failed = |step: &str, error: nix::Error| format!("the keeper could not {step}: {}", error.desc());
     // Blocked signals wait until they are read as events; only SIGKILL still ends the keeper at once.
     SigSet::all().thread_block().map_err(|error| failed("block signals", error))?;
-    if false { default_dispositions(); }
+    default_dispositions();
     prctl::set_child_subreaper(true).map_err(|error| failed("become the parent of orphans", error))?;
     prctl::set_no_new_privs().map_err(|error| failed("give up new privileges", error))?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(|error| failed("turn core dumps off", error))?;

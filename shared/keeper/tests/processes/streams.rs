@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Command;
 
-use crate::support::{Bench, end_of, ended_with, python, run, start};
+use crate::support::{Bench, DEADLINE, end_of, ended_with, python, run, start};
 
 async fn all_of(reader: Option<impl AsyncRead + Unpin>) -> String {
     let mut text = String::new();
-    reader.unwrap().read_to_string(&mut text).await.unwrap();
+    let mut reader = reader.unwrap();
+    tokio::time::timeout(DEADLINE, reader.read_to_string(&mut text)).await.expect("the pipe ends").unwrap();
     text
 }
 
@@ -113,8 +114,9 @@ os.execv(sys.argv[1], sys.argv[1:])";
     let runner = Command::new(python())
         .args(["-c", ignorant_runner, env!("CARGO_BIN_EXE_keeper-test"), "hold"])
         .arg(bench.path("launch.json"))
-        .output()
-        .unwrap();
+        .kill_on_drop(true)
+        .output();
+    let runner = tokio::time::timeout(DEADLINE, runner).await.expect("the runner ends").unwrap();
     // Where SIGCHLD is ignored, the kernel throws exit codes away.
     assert_eq!(runner.status.code(), Some(7), "{runner:?}");
     let ignored = u64::from_str_radix(bench.output().trim_start_matches("SigIgn:").trim(), 16).unwrap();

@@ -1,0 +1,172 @@
+//! One request: route, key, body, plan, outcome, answer. Everything that goes wrong is said in the shape of
+//! the API that the request was for.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dialects::{ALL, BodyKind, Dialect, Found, Outcome, Route, Router, normal_path};
+use domain::Caller;
+use futures_util::FutureExt;
+use http::header::CONNECTION;
+use http::request::Parts;
+use http::{HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use service::keys::Pepper;
+use service::{Context, clock};
+use tokio::time::Instant;
+use wire::{Code, Error};
+
+use crate::forward::Forward;
+use crate::identity::Identity;
+use crate::input::{self, Body};
+use crate::output::{Content, Output};
+use crate::socket::{InRequest, Line};
+use crate::upload::Upload;
+
+/// What is read and dropped of a body on a route that takes none.
+const IGNORED_BYTES_MAX: u64 = 64 * 1024;
+
+/// What every request goes through.
+pub struct Door {
+    router: Router,
+    identity: Identity,
+    forward: Forward,
+}
+
+/// A request whose route was found.
+struct Routed<'r> {
+    dialect: &'static dyn Dialect,
+    route: &'static Route,
+    parameters: &'r [(&'static str, String)],
+    parts: &'r Parts,
+    path: &'r str,
+}
+
+impl Door {
+    /// Begins to follow the keys, and reads the routes of all dialects.
+    pub fn new(context: &Context, pepper: Pepper) -> Result<Arc<Self>, Error> {
+        Ok(Arc::new(Self {
+            router: Router::new(ALL)?,
+            identity: Identity::follow(&context.broker, pepper),
+            forward: Forward::new(context),
+        }))
+    }
+
+    /// Waits for work that goes on where its client has gone.
+    pub async fn finish(&self) {
+        self.forward.jobs.close();
+        self.forward.jobs.wait().await;
+    }
+
+    /// The answer to a request.
+    pub async fn answer(
+        &self,
+        request: Request<Incoming>,
+        line: &Arc<Line>,
+        in_request: InRequest,
+        framed_twice: bool,
+    ) -> Response<Output> {
+        let began = Instant::now();
+        let (parts, body) = request.into_parts();
+        let upload = Upload::new(body, line);
+        let path = normal_path(parts.uri.path());
+        let mut caller = None;
+        let answer = match self.router.find(&parts.method, &path) {
+            Found::Route { dialect, route, parameters } => {
+                let routed = Routed { dialect, route, parameters: &parameters, parts: &parts, path: &path };
+                let work = async {
+                    if framed_twice {
+                        return Err(twice_framed());
+                    }
+                    self.routed(&routed, upload, &mut caller).await
+                };
+                // A panic is our fault and not the client's: it gets an answer, and its neighbours go on.
+                let outcome = AssertUnwindSafe(work).catch_unwind().await;
+                let outcome = outcome.unwrap_or_else(|_| Err(Error::internal("a request panicked")));
+                outcome.unwrap_or_else(|error| refusal(dialect, &error))
+            }
+            elsewhere @ (Found::BadPath { .. } | Found::MethodNotAllowed { .. } | Found::Nothing { .. }) => {
+                let refused = elsewhere.refusal(&parts.method, &path);
+                whole(refused.unwrap_or_else(|| dialects::tasklane::V1.error(&Error::internal("no route"))))
+            }
+        };
+        let (mut head, content) = answer.into_parts();
+        if line.is_unread() {
+            head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let (status, tenant) = (head.status.as_u16(), caller.as_ref().map(|caller| caller.tenant.as_str()));
+        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if head.status.is_server_error() {
+            tracing::warn!(method = %parts.method, path, status, ms, tenant, "answered with a server error");
+        } else {
+            tracing::debug!(method = %parts.method, path, status, ms, tenant, "answered");
+        }
+        Response::from_parts(head, Output::new(content, in_request))
+    }
+
+    /// The key comes first: nobody without one can make us read a body.
+    async fn routed(
+        &self,
+        routed: &Routed<'_>,
+        mut upload: Upload,
+        caller: &mut Option<Caller>,
+    ) -> Result<Response<Content>, Error> {
+        let Routed { dialect, route, parameters, parts, path } = *routed;
+        let mut request = dialects::Request {
+            method: &parts.method,
+            path,
+            parameters,
+            query: parts.uri.query().unwrap_or_default(),
+            headers: &parts.headers,
+            body: &[],
+            now: clock::now(),
+        };
+        *caller = self.identity.caller(route.access, dialect.credential(&request)).await?;
+        let caller = caller.as_ref();
+        let mut small = Bytes::new();
+        match route.body {
+            BodyKind::None => upload.discard(IGNORED_BYTES_MAX).await?,
+            BodyKind::Small(most) => small = upload.collect(most).await?,
+            BodyKind::Streamed(most) => upload.refuse_over(most)?,
+        }
+        request.body = &small;
+        let plan = dialect.decode(route, &request, caller)?;
+        let content_type = input::content_type(&parts.headers)?;
+        let body = match route.body {
+            BodyKind::Streamed(most) => Body::Arriving(upload, most),
+            BodyKind::None | BodyKind::Small(_) => Body::Held(small.clone()),
+        };
+        let outcome = self.forward.carry_out(plan, caller, content_type, body).await?;
+        request.now = clock::now();
+        let content = if let Outcome::Body(payload) = &outcome {
+            Some(self.forward.content(payload).await?)
+        } else {
+            None
+        };
+        let answer = dialect.encode(route, &request, caller, outcome);
+        Ok(match content {
+            Some(content) => answer.map(|_| content),
+            None => whole(answer),
+        })
+    }
+}
+
+fn whole(answer: Response<Vec<u8>>) -> Response<Content> {
+    answer.map(|body| Content::Whole(Bytes::from(body)))
+}
+
+fn twice_framed() -> Error {
+    Error::new(Code::BadRequest, "the request has both a Content-Length and a Transfer-Encoding; send one")
+}
+
+/// An error in its API's shape. What is our own affair is told to the log alone.
+fn refusal(dialect: &dyn Dialect, error: &Error) -> Response<Content> {
+    let answer = dialect.error(error);
+    if error.code == Code::Internal {
+        tracing::error!(dialect = dialect.name(), %error, "a request failed by our own fault");
+    } else if answer.status().is_server_error() {
+        tracing::warn!(dialect = dialect.name(), %error, "a request could not be done");
+    }
+    whole(answer)
+}
