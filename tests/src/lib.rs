@@ -1,7 +1,13 @@
 //! The test kit: a real broker on a free port, every function in this process (two of each unless a test says
 //! otherwise), HTTP as any client speaks it, and waiting for conditions instead of sleeping.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing kit is a failing test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failing kit is a failing test"
+)]
 
 pub mod apps;
 pub mod http;

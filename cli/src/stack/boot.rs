@@ -62,7 +62,10 @@ impl Stack {
     /// Starts the broker, provisions it, starts every function, and waits until all of them answer.
     pub async fn start(options: StackOptions) -> Result<Self, StackError> {
         let listener = TcpListener::bind(options.http).await.map_err(|e| {
-            StackError::Text(format!("{} can't be listened on: {e}; choose another with --http", options.http))
+            StackError::Text(format!(
+                "{} can't be listened on: {e}; choose another with --http",
+                options.http
+            ))
         })?;
         let url = format!("http://{}", listener.local_addr().map_err(StackError::text)?);
         let began = tokio::task::spawn_blocking(move || start_broker(options)).await;
@@ -87,7 +90,8 @@ impl Stack {
         let mut listener = Some(listener);
         for function in Function::ALL.into_iter().filter(|function| *function != Function::Provision) {
             for _ in 0..options.replicas {
-                let replica = stack.replica(function, listener.take_if(|_| function == Function::Ingress)).await?;
+                let replica =
+                    stack.replica(function, listener.take_if(|_| function == Function::Ingress)).await?;
                 stack.replicas.push(replica);
             }
         }
@@ -105,14 +109,21 @@ impl Stack {
     /// Runs `provision` once.
     pub async fn provision(&self) -> Result<(), StackError> {
         let broker = self.connect(Function::Provision).await?;
-        let context = Context { broker, settings: Arc::clone(&self.settings), stop: CancellationToken::new() };
+        let context =
+            Context { broker, settings: Arc::clone(&self.settings), stop: CancellationToken::new() };
         provision::run(context).await.map_err(StackError::text)
     }
 
     /// Starts one more replica. An ingress without a listener takes a free port of this machine.
-    pub async fn replica(&self, function: Function, listener: Option<TcpListener>) -> Result<Replica, StackError> {
+    pub async fn replica(
+        &self,
+        function: Function,
+        listener: Option<TcpListener>,
+    ) -> Result<Replica, StackError> {
         let listener = match (function, listener) {
-            (Function::Ingress, None) => Some(TcpListener::bind("127.0.0.1:0").await.map_err(StackError::text)?),
+            (Function::Ingress, None) => {
+                Some(TcpListener::bind("127.0.0.1:0").await.map_err(StackError::text)?)
+            }
             (_, listener) => listener,
         };
         let stop = CancellationToken::new();
@@ -141,7 +152,8 @@ impl Stack {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             }
-            let caller = domain::Caller { tenant: self.settings.operator.clone(), user: String::new(), admin: true };
+            let caller =
+                domain::Caller { tenant: self.settings.operator.clone(), user: String::new(), admin: true };
             let ask = wire::calls::sessions::SessionsRequest { caller };
             while !broker.call(&ask).await.is_ok_and(|reply| !reply.runners.is_empty()) {
                 tokio::time::sleep(Duration::from_millis(10)).await;

@@ -20,7 +20,8 @@ pub const TENANT: &str = "demo";
 /// Runs until SIGINT or SIGTERM, then drains and stops.
 pub async fn dev(mut settings: Settings, arguments: &DevArguments, json: bool) -> Result<ExitCode, CliError> {
     settings.durability = durability(arguments.durability);
-    let temporary = if arguments.data.is_none() { Some(tempfile::tempdir().map_err(StackError::text)?) } else { None };
+    let temporary =
+        if arguments.data.is_none() { Some(tempfile::tempdir().map_err(StackError::text)?) } else { None };
     let data = match (&arguments.data, &temporary) {
         (Some(data), _) => data.clone(),
         (None, Some(folder)) => folder.path().join("data"),

@@ -82,9 +82,8 @@ impl Files {
 
     /// The secrets of the demo tenant's own programs.
     pub fn demo_user(&self) -> Result<DemoUser, StackError> {
-        let text = |name: &str| {
-            secret(&self.keys().join(name), || Pepper::generate().map_err(StackError::text))
-        };
+        let text =
+            |name: &str| secret(&self.keys().join(name), || Pepper::generate().map_err(StackError::text));
         Ok(DemoUser { password: text("demo.password")?, symetry_secret: text("demo.symetry")? })
     }
 
@@ -97,7 +96,8 @@ impl Files {
         let free = disk.blocks_available().saturating_mul(disk.fragment_size());
         let fitting = STORAGE_BYTES_DEFAULT.min(free / 100 * DISK_PERCENT_MAX);
         let text = secret(&self.broker().join("storage"), || Ok(fitting.to_string()))?;
-        text.parse().map_err(|_| StackError::Text(format!("{} is damaged", self.broker().join("storage").display())))
+        text.parse()
+            .map_err(|_| StackError::Text(format!("{} is damaged", self.broker().join("storage").display())))
     }
 
     /// Writes the broker's configuration; gives its path and the environment it needs.
@@ -146,7 +146,8 @@ fn secret(path: &Path, make: impl FnOnce() -> Result<String, StackError>) -> Res
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let text = make()?;
             let partial = path.with_extension("partial");
-            let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial);
+            let file =
+                fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial);
             let written = file.and_then(|mut file| {
                 file.write_all(text.as_bytes())?;
                 file.sync_all()

@@ -16,7 +16,12 @@ use crate::{Admin, shown};
 
 impl Admin {
     /// The bundle lies in the store already; here its manifest is read and the version becomes known.
-    pub(crate) async fn publish(&self, caller: &Caller, bundle: String, latest: bool) -> Result<AdminReply, Error> {
+    pub(crate) async fn publish(
+        &self,
+        caller: &Caller,
+        bundle: String,
+        latest: bool,
+    ) -> Result<AdminReply, Error> {
         let manifest = self.manifest(&bundle).await?;
         let runtime = runtime(&manifest)?;
         let version = AppVersion {
@@ -45,7 +50,11 @@ impl Admin {
         });
         let manifest = read.await.map_err(Error::internal)?;
         manifest.map_err(|error| {
-            if error.is_ours() { Error::internal(error) } else { Error::new(Code::BadRequest, error.to_string()) }
+            if error.is_ours() {
+                Error::internal(error)
+            } else {
+                Error::new(Code::BadRequest, error.to_string())
+            }
         })
     }
 
@@ -89,7 +98,9 @@ fn runtime(manifest: &Manifest) -> Result<Runtime, Error> {
     match manifest.runtime {
         bundle::manifest::Runtime::Command => Ok(Runtime::Command),
         bundle::manifest::Runtime::Noop => Ok(Runtime::Noop),
-        bundle::manifest::Runtime::Session | bundle::manifest::Runtime::Stream | bundle::manifest::Runtime::Webui => {
+        bundle::manifest::Runtime::Session
+        | bundle::manifest::Runtime::Stream
+        | bundle::manifest::Runtime::Webui => {
             let message = format!(
                 "app.toml: runtime {} is not served by this version of Tasklane; it runs command and noop apps",
                 manifest.runtime.as_str()
@@ -134,4 +145,3 @@ fn add_version(
     }
     Ok(app)
 }
-

@@ -41,7 +41,8 @@ impl Admin {
 /// Whole or not at all, and for its owner alone.
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
     let partial = path.with_extension("partial");
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&partial, path)

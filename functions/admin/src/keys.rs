@@ -26,7 +26,8 @@ impl Admin {
             return Err(Error::new(Code::NotFound, format!("tenant {} does not exist", shown(&tenant))));
         }
         if !is_principal_name(&user) {
-            let message = format!("'{}' can't name a user: 1 to 64 letters, digits, '-' or '_'", shown(&user));
+            let message =
+                format!("'{}' can't name a user: 1 to 64 letters, digits, '-' or '_'", shown(&user));
             return Err(Error::new(Code::BadRequest, message));
         }
         scopes.sort();
@@ -56,7 +57,8 @@ impl Admin {
 
     pub(crate) async fn list_keys(&self, tenant: &str) -> Result<AdminReply, Error> {
         let all = self.key_list.all().await?;
-        let mut keys: Vec<KeyShown> = all.iter().filter(|key| key.tenant == tenant).map(|key| show(key)).collect();
+        let mut keys: Vec<KeyShown> =
+            all.iter().filter(|key| key.tenant == tenant).map(|key| show(key)).collect();
         keys.sort_by(|a, b| a.created_at.cmp(&b.created_at).then_with(|| a.key_id.cmp(&b.key_id)));
         Ok(AdminReply::Keys(keys))
     }

@@ -42,13 +42,21 @@ impl Admin {
         let mut shown: BTreeMap<String, LaneShown> = BTreeMap::new();
         let own = tasks_lane(&caller.tenant);
         for (name, limits) in self.stored_lanes().await.into_iter().chain([(own.clone(), None)]) {
-            let entry = LaneShown { name: name.clone(), limits: limits.unwrap_or_default(), queued: None, running: None };
+            let entry = LaneShown {
+                name: name.clone(),
+                limits: limits.unwrap_or_default(),
+                queued: None,
+                running: None,
+            };
             shown.entry(name).or_insert(entry);
         }
         if let Ok(ScheduleReply::Lanes(lanes)) = self.broker.call(&ScheduleRequest::Lanes).await {
             for lane in lanes {
                 let (queued, running) = (Some(lane.queued), Some(lane.running));
-                shown.insert(lane.name.clone(), LaneShown { name: lane.name, limits: lane.limits, queued, running });
+                shown.insert(
+                    lane.name.clone(),
+                    LaneShown { name: lane.name, limits: lane.limits, queued, running },
+                );
             }
         }
         let visible = |lane: &LaneShown| self.is_operator(caller) || lane.name == own;
@@ -61,7 +69,9 @@ impl Admin {
         while let Some(news) = feed.next().await {
             match news {
                 News::Reset => lanes.clear(),
-                News::Value { key, value, .. } => lanes.extend(names::text(&key).map(|name| (name, Some(value)))),
+                News::Value { key, value, .. } => {
+                    lanes.extend(names::text(&key).map(|name| (name, Some(value))))
+                }
                 News::CaughtUp { .. } => break,
             }
         }
@@ -70,7 +80,8 @@ impl Admin {
 }
 
 fn no_lane(name: &str) -> Error {
-    let message = format!("lane {} does not exist; the lane of a tenant's tasks is tasks.<tenant>", shown(name));
+    let message =
+        format!("lane {} does not exist; the lane of a tenant's tasks is tasks.<tenant>", shown(name));
     Error::new(Code::NotFound, message)
 }
 

@@ -109,7 +109,8 @@ impl Admin {
             return Err(Error::new(Code::Forbidden, message));
         }
         if !is_principal_name(&name) || name == subjects::ROOT || name == "SYS" {
-            let message = format!("'{}' can't name a tenant: 1 to 64 letters, digits, '-' or '_'", shown(&name));
+            let message =
+                format!("'{}' can't name a tenant: 1 to 64 letters, digits, '-' or '_'", shown(&name));
             return Err(Error::new(Code::BadRequest, message));
         }
         let new = Tenant { name: name.clone(), created_at: clock::now() };

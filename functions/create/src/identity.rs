@@ -17,7 +17,8 @@ fn hash(parts: &[&[u8]]) -> [u8; 32] {
 
 /// The id that a caller's key stands for. The user is part of it: keys of two users never meet.
 pub fn from_key(caller: &Caller, key: &str, generation: u32) -> TaskId {
-    let sum = hash(&[caller.tenant.as_bytes(), caller.user.as_bytes(), key.as_bytes(), &generation.to_be_bytes()]);
+    let sum =
+        hash(&[caller.tenant.as_bytes(), caller.user.as_bytes(), key.as_bytes(), &generation.to_be_bytes()]);
     let mut bytes = [0u8; 16];
     for (to, from) in bytes.iter_mut().zip(sum) {
         *to = from;
@@ -45,7 +46,8 @@ mod tests {
 
     #[test]
     fn one_key_is_one_id_and_different_owners_never_share() {
-        let caller = |tenant: &str, user: &str| Caller { tenant: tenant.into(), user: user.into(), admin: false };
+        let caller =
+            |tenant: &str, user: &str| Caller { tenant: tenant.into(), user: user.into(), admin: false };
         let id = from_key(&caller("a", "b"), "k", 0);
         assert_eq!(id, from_key(&caller("a", "b"), "k", 0));
         for other in [

@@ -93,7 +93,8 @@ fn check_names(request: &CreateRequest) -> Result<(), Error> {
     let version = request.version.as_deref().unwrap_or("1");
     for (what, name) in [("app", request.app.as_str()), ("version", version), ("service", &request.service)] {
         if !names::is_name(name) {
-            let message = format!("the {what} name is not usable: 1 to 128 characters, no '/' or control characters");
+            let message =
+                format!("the {what} name is not usable: 1 to 128 characters, no '/' or control characters");
             return Err(Error::new(Code::BadRequest, message));
         }
     }
@@ -128,8 +129,10 @@ fn resolve<'a>(app: &'a App, request: &CreateRequest) -> Result<(String, &'a App
     let published = app.versions.get(version).ok_or_else(|| no_app(request))?;
     if !published.services.is_empty() && !published.services.contains(&request.service) {
         let known = published.services.join(", ");
-        let message =
-            format!("app {} {version} has no service {}; its services are {known}", app.name, request.service);
+        let message = format!(
+            "app {} {version} has no service {}; its services are {known}",
+            app.name, request.service
+        );
         return Err(Error::new(Code::NotFound, message));
     }
     Ok((version.clone(), published))

@@ -45,7 +45,9 @@ impl Delete {
                 if applied.effects.contains(&Effect::RemoveBodies) {
                     // The task is gone already; what fails here is done later, so the caller need not know.
                     let Applied { revision, task, .. } = applied;
-                    if let Err(error) = self.remove_bodies(&key, Known::Record(revision, Box::new(task))).await {
+                    if let Err(error) =
+                        self.remove_bodies(&key, Known::Record(revision, Box::new(task))).await
+                    {
                         service::log_later(&error);
                     }
                 }

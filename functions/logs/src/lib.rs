@@ -57,7 +57,10 @@ struct Logs {
 impl Logs {
     async fn handle(&self, request: LogsRequest) -> Result<LogsReply, Error> {
         if request.limit == 0 || request.limit > LINES_MAX {
-            return Err(Error::new(Code::BadRequest, format!("limit is a whole number from 1 to {LINES_MAX}")));
+            return Err(Error::new(
+                Code::BadRequest,
+                format!("limit is a whole number from 1 to {LINES_MAX}"),
+            ));
         }
         let key = TaskKey::new(&request.caller.tenant, request.id);
         let ended = self.look(&request, &key).await?;
@@ -89,7 +92,8 @@ impl Logs {
 
     async fn page(&self, key: &TaskKey, request: &LogsRequest, ended: bool) -> Result<LogsReply, Error> {
         let mut place = self.start(key, request.offset);
-        let mut reply = LogsReply { lines: Vec::new(), next: request.offset, dropped: place.dropped, end: false };
+        let mut reply =
+            LogsReply { lines: Vec::new(), next: request.offset, dropped: place.dropped, end: false };
         let mut bytes = 0;
         loop {
             let subject = subjects::logs(key);

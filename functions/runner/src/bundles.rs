@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use broker::body::{Bodies, BlockingReader};
+use broker::body::{BlockingReader, Bodies};
 use bundle::{Bounds, Manifest};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
@@ -60,13 +60,15 @@ impl Bundles {
         let folder = self.folder.join(digest);
         if !folder.join("app.toml").exists() {
             let size = self.store.size(digest).await.map_err(NoApp::Later)?;
-            let size = size.ok_or_else(|| NoApp::Never("the app's bundle is gone; publish it again".to_owned()))?;
+            let size =
+                size.ok_or_else(|| NoApp::Never("the app's bundle is gone; publish it again".to_owned()))?;
             let reader = BlockingReader::new(self.store.read(digest, size));
             let (target, digest) = (folder.clone(), digest.to_owned());
             let unpacked = tokio::task::spawn_blocking(move || unpack(reader, &target, &digest)).await;
             unpacked.map_err(|e| NoApp::Later(Error::internal(e)))??;
         }
-        let text = std::fs::read_to_string(folder.join("app.toml")).map_err(|e| NoApp::Never(e.to_string()))?;
+        let text =
+            std::fs::read_to_string(folder.join("app.toml")).map_err(|e| NoApp::Never(e.to_string()))?;
         let manifest = Manifest::parse(&text).map_err(|e| NoApp::Never(e.to_string()))?;
         Ok(Arc::new(App { folder, manifest }))
     }

@@ -86,7 +86,9 @@ async fn run_in(
     };
     runner.held.started(&task.key(), kept.pid());
     reports.started(started_at);
-    let stderr = kept.take_stderr().map(|stderr| tokio::spawn(logs::collect(Arc::clone(runner), task.clone(), stderr)));
+    let stderr = kept
+        .take_stderr()
+        .map(|stderr| tokio::spawn(logs::collect(Arc::clone(runner), task.clone(), stderr)));
     let status = kept.take_status().map(|status| Status::new(Arc::clone(runner), task, status));
     let mut run = Supervision { kept, orders, reports, status, deadline: service.timeout, stopped: None };
     let exit = run.supervise(started_at).await;

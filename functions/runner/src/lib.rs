@@ -50,7 +50,8 @@ pub(crate) struct Runner {
 pub async fn run(context: Context) -> Result<(), RunError> {
     let settings = &context.settings;
     let id = RunnerId(ids::random().map_err(RunError::from_text)?);
-    let program = settings.keeper.clone().map_or_else(std::env::current_exe, Ok).map_err(RunError::from_text)?;
+    let program =
+        settings.keeper.clone().map_or_else(std::env::current_exe, Ok).map_err(RunError::from_text)?;
     let broker = context.broker.clone();
     let work = Work::prepare(&settings.work, id).map_err(RunError::from_text)?;
     let runner = Arc::new(Runner {

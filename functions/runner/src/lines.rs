@@ -56,10 +56,8 @@ const KEY_PREFIX: &str = "tl1_";
 /// A line for storing: text, no control characters that could move a terminal, no secrets.
 pub fn clean(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
-    let printable: String = text
-        .chars()
-        .map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c })
-        .collect();
+    let printable: String =
+        text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect();
     redact(&printable)
 }
 

@@ -28,7 +28,12 @@ pub struct Run {
 
 /// A task without a process: its input is its result.
 pub fn noop(task: &Task) -> Ending {
-    Ending { started_at: Some(clock::now()), result: Some(task.input.clone()), return_code: Some(0), error: None }
+    Ending {
+        started_at: Some(clock::now()),
+        result: Some(task.input.clone()),
+        return_code: Some(0),
+        error: None,
+    }
 }
 
 /// A task that could not even be started.
@@ -52,7 +57,8 @@ impl Run {
             (Some(0), _) => None,
             _ if self.order == Order::EndSolve && died_of_interrupt => None,
             (Some(code), _) => {
-                let silent = || format!("the process ended with exit code {code} and wrote nothing to stderr");
+                let silent =
+                    || format!("the process ended with exit code {code} and wrote nothing to stderr");
                 Some(self.last_line.clone().unwrap_or_else(silent))
             }
             (None, Some(signal)) => Some(self.killed(signal)),
@@ -64,7 +70,9 @@ impl Run {
         let name = Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |s| s.to_string());
         let hint = match Signal::try_from(signal) {
             Ok(Signal::SIGXFSZ) => ": it wrote a file larger than its limit",
-            Ok(Signal::SIGSEGV | Signal::SIGBUS | Signal::SIGABRT) => ": it crashed, or ran out of its memory limit",
+            Ok(Signal::SIGSEGV | Signal::SIGBUS | Signal::SIGABRT) => {
+                ": it crashed, or ran out of its memory limit"
+            }
             Ok(Signal::SIGKILL) => ": something outside ended it, perhaps for want of memory",
             Ok(_) | Err(_) => "",
         };

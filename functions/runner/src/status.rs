@@ -110,9 +110,9 @@ impl Status {
         let Ok(line) = serde_json::from_slice::<Line>(line) else { return };
         self.wanted = line.phase.unwrap_or(self.wanted);
         let progress = line.progress.filter(|progress| progress.is_finite());
-        let message = line.message.map(|message| {
-            clean(message.as_bytes()).chars().take(MESSAGE_CHARS_MAX).collect::<String>()
-        });
+        let message = line
+            .message
+            .map(|message| clean(message.as_bytes()).chars().take(MESSAGE_CHARS_MAX).collect::<String>());
         if progress.is_some() || message.is_some() {
             self.progress.progress = progress.map(|p| p.clamp(0.0, 1.0)).or(self.progress.progress);
             self.progress.message = message.or(self.progress.message.take());

@@ -54,7 +54,8 @@ impl Picture {
         let heard = Arc::clone(&inner);
         tokio::spawn(async move {
             while let Some(message) = messages.next().await {
-                if let (Ok((key, progress)), Ok(mut inner)) = (message.read::<(TaskKey, Progress)>(), heard.write())
+                if let (Ok((key, progress)), Ok(mut inner)) =
+                    (message.read::<(TaskKey, Progress)>(), heard.write())
                     && inner.places.contains_key(&key)
                 {
                     inner.progress.insert(key, progress);
@@ -155,7 +156,11 @@ impl Inner {
     }
 }
 
-fn draw(inner: &mut RwLockWriteGuard<'_, Inner>, news: impl Iterator<Item = News<Task>>, sequence: u64) -> u64 {
+fn draw(
+    inner: &mut RwLockWriteGuard<'_, Inner>,
+    news: impl Iterator<Item = News<Task>>,
+    sequence: u64,
+) -> u64 {
     let mut sequence = sequence;
     for piece in news {
         match piece {

@@ -71,7 +71,9 @@ impl Broker {
             match self.client.send_request(subject.clone(), request).await {
                 Ok(answer) => return Ok(answer.payload),
                 Err(error) => match error.kind() {
-                    RequestErrorKind::NoResponders if began.elapsed() < NO_RESPONDER_PATIENCE.min(deadline) => {
+                    RequestErrorKind::NoResponders
+                        if began.elapsed() < NO_RESPONDER_PATIENCE.min(deadline) =>
+                    {
                         tokio::time::sleep(NO_RESPONDER_PAUSE).await;
                     }
                     RequestErrorKind::TimedOut if self.is_connected() => {
@@ -95,7 +97,9 @@ impl Broker {
     /// Tells something to whoever listens. It may be lost; nothing may depend on it.
     pub async fn tell<T: Serialize>(&self, subject: String, what: &T) {
         let sent = match serde_json::to_vec(what) {
-            Ok(payload) => self.client.publish(subject, Bytes::from(payload)).await.map_err(|e| e.to_string()),
+            Ok(payload) => {
+                self.client.publish(subject, Bytes::from(payload)).await.map_err(|e| e.to_string())
+            }
             Err(error) => Err(error.to_string()),
         };
         if let Err(error) = sent {

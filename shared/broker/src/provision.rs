@@ -49,7 +49,10 @@ pub async fn provision(broker: &Broker, streams: &[Stream]) -> Result<Vec<Drift>
     let drifts = drift(broker, streams).await?;
     for drifted in &drifts {
         let Some(stream) = streams.iter().find(|s| s.stream_name() == drifted.stream) else { continue };
-        #[expect(clippy::disallowed_methods, reason = "this is the one place that creates and alters streams")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is the one place that creates and alters streams"
+        )]
         let done = if drifted.what == MISSING {
             context.create_stream(config(stream)).await.map(|_| ()).map_err(|e| e.to_string())
         } else {

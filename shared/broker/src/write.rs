@@ -53,7 +53,9 @@ impl From<WriteError> for Error {
                 "the storage of the task service is full; delete old tasks or ask its operator for more",
             ),
             WriteError::Unknown(reason) => Self::unavailable(reason),
-            WriteError::TooLarge => Self::new(Code::TooLarge, "the request has too much text beside its body"),
+            WriteError::TooLarge => {
+                Self::new(Code::TooLarge, "the request has too much text beside its body")
+            }
             WriteError::Conflict | WriteError::Unsettled | WriteError::Refused(_) => Self::internal(error),
         }
     }

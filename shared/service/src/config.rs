@@ -129,7 +129,13 @@ impl Reader<'_> {
         })
     }
 
-    fn number(&self, variable: &'static str, least: u64, most: u64, default: u64) -> Result<u64, WrongSetting> {
+    fn number(
+        &self,
+        variable: &'static str,
+        least: u64,
+        most: u64,
+        default: u64,
+    ) -> Result<u64, WrongSetting> {
         let accepted = format!("a whole number from {least} to {most}");
         let parse = |text: &str| text.parse().ok().filter(|number| (least..=most).contains(number));
         self.parsed(variable, &accepted, default, parse)
@@ -211,7 +217,8 @@ impl Settings {
     pub fn seed(&self, function: Function) -> Result<String, String> {
         let path = self.keys.join(format!("{function}.nk"));
         let seed = std::fs::read_to_string(&path);
-        let seed = seed.map_err(|e| format!("the key of {function} can't be read from {}: {e}", path.display()))?;
+        let seed =
+            seed.map_err(|e| format!("the key of {function} can't be read from {}: {e}", path.display()))?;
         Ok(seed.trim().to_owned())
     }
 }

@@ -130,7 +130,9 @@ mod tests {
         let mut typo = key.clone().into_bytes();
         typo[30] = if typo[30] == b'a' { b'b' } else { b'a' };
         let typo = String::from_utf8(typo).unwrap();
-        for bad in ["", "tl1", "tl1__", "x", &key[1..], &key[..key.len() - 1], &format!("{key}a"), &typo, "tl1_ü_"] {
+        for bad in
+            ["", "tl1", "tl1__", "x", &key[1..], &key[..key.len() - 1], &format!("{key}a"), &typo, "tl1_ü_"]
+        {
             assert!(present(bad).is_none(), "{bad}");
         }
     }

@@ -21,8 +21,8 @@ pub fn log_later(error: &wire::Error) {
 }
 
 pub use config::{Durability, Settings};
-pub use start::main;
 pub use serve::serve;
+pub use start::main;
 pub use tokio_util::sync::CancellationToken;
 
 /// What a function runs with.

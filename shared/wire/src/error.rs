@@ -125,13 +125,17 @@ impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         let (code, message) = match refusal {
             Refusal::NotFound => (Code::TaskNotFound, "the task does not exist"),
-            Refusal::KeyTaken => (Code::KeyReused, "this Idempotency-Key was used for another request; use a new key"),
+            Refusal::KeyTaken => {
+                (Code::KeyReused, "this Idempotency-Key was used for another request; use a new key")
+            }
             Refusal::StaleEpoch => (Code::StaleClaim, "the task has been given to another runner"),
             Refusal::NotQueued => (Code::WrongState, "the task does not wait any more"),
             Refusal::NotStarted => {
                 (Code::WrongState, "the task is queued, so there is nothing to interrupt; delete it instead")
             }
-            Refusal::StillActive => (Code::WrongState, "the task is running; interrupt it first, then delete it"),
+            Refusal::StillActive => {
+                (Code::WrongState, "the task is running; interrupt it first, then delete it")
+            }
             Refusal::Ended => (Code::WrongState, "the task has ended"),
         };
         Self::new(code, message)

@@ -28,7 +28,8 @@ pub fn text(token: &str) -> Option<String> {
     let mut rest = token.bytes();
     while let Some(byte) = rest.next() {
         if byte == b'=' {
-            let (high, low) = (char::from(rest.next()?).to_digit(16)?, char::from(rest.next()?).to_digit(16)?);
+            let (high, low) =
+                (char::from(rest.next()?).to_digit(16)?, char::from(rest.next()?).to_digit(16)?);
             bytes.push(u8::try_from(high * 16 + low).ok()?);
         } else {
             bytes.push(byte);

@@ -44,7 +44,8 @@ pub fn of(function: Function) -> Permissions {
     let mut list = Permissions::default();
     list.subscribe.push(format!("{}.>", subjects::inbox(function)));
     if function == Function::Provision {
-        let api = ["INFO", "STREAM.CREATE.*", "STREAM.UPDATE.*", "STREAM.INFO.*", "STREAM.NAMES", "STREAM.LIST"];
+        let api =
+            ["INFO", "STREAM.CREATE.*", "STREAM.UPDATE.*", "STREAM.INFO.*", "STREAM.NAMES", "STREAM.LIST"];
         list.publish.extend(api.map(|call| format!("$JS.API.{call}")));
         return list;
     }
@@ -150,7 +151,8 @@ pub fn print(extra: &[ExtraUser]) -> String {
 fn print_user(text: &mut String, who: &str, list: &Permissions) {
     let _ = writeln!(text, "      {{ {who}\n        permissions {{");
     for (verb, subjects) in [("publish", &list.publish), ("subscribe", &list.subscribe)] {
-        let quoted: Vec<String> = subjects.iter().map(|subject| format!("            \"{subject}\"")).collect();
+        let quoted: Vec<String> =
+            subjects.iter().map(|subject| format!("            \"{subject}\"")).collect();
         let _ = writeln!(text, "          {verb}: {{ allow: [\n{}\n          ] }}", quoted.join("\n"));
     }
     text.push_str("        } }\n");
@@ -165,7 +167,8 @@ mod tests {
         for function in Function::ALL.into_iter().filter(|function| *function != Function::Provision) {
             let list = of(function);
             for subject in &list.publish {
-                for verb in ["STREAM.CREATE", "STREAM.UPDATE", "STREAM.DELETE", "STREAM.PURGE", "MSG.DELETE"] {
+                for verb in ["STREAM.CREATE", "STREAM.UPDATE", "STREAM.DELETE", "STREAM.PURGE", "MSG.DELETE"]
+                {
                     assert!(!subject.contains(verb), "{function}: {subject}");
                 }
                 assert!(!matches!(subject.as_str(), ">" | "$JS.API.>" | "$KV.>" | "_INBOX.>"), "{function}");

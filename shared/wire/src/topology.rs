@@ -206,7 +206,11 @@ mod tests {
         assert!(stored <= sizes.storage_bytes);
         for stream in &all {
             if stream.kind != Kind::Stream {
-                assert!(!stream.discard_old && stream.max_age_seconds == 0, "{} holds live state", stream.name);
+                assert!(
+                    !stream.discard_old && stream.max_age_seconds == 0,
+                    "{} holds live state",
+                    stream.name
+                );
             }
         }
     }

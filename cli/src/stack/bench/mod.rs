@@ -8,6 +8,10 @@ use crate::arguments::stack::BenchArguments;
 use crate::error::CliError;
 
 /// Measures a stack.
-pub async fn bench(_settings: Settings, _arguments: &BenchArguments, _json: bool) -> Result<ExitCode, CliError> {
+pub async fn bench(
+    _settings: Settings,
+    _arguments: &BenchArguments,
+    _json: bool,
+) -> Result<ExitCode, CliError> {
     Err(CliError::Stack("bench comes next".to_owned()))
 }
