@@ -1,5 +1,6 @@
 //! `session list`.
 
+use domain::Activity;
 use wire::calls::sessions::{RunnerStatus, Session};
 
 use crate::arguments::SessionCommand;
@@ -34,17 +35,27 @@ fn session_table(sessions: &[Session]) -> String {
         let process = &session.process;
         vec![
             process.session.to_string(),
-            process.key.id.to_string(),
-            format!("{} {}", process.app, process.version),
-            process.service.clone(),
-            process.user.clone(),
+            format!("{} {}", process.of.app, process.of.version),
+            process.of.user.clone(),
+            word(process.activity).to_owned(),
+            process.tasks.to_string(),
+            process.task.map(|task| task.to_string()).unwrap_or_default(),
+            process.service.clone().unwrap_or_default(),
             process.pid.map(|pid| pid.to_string()).unwrap_or_default(),
             session.host.clone(),
-            moment(Some(process.started_at)),
+            moment(Some(process.created_at)),
         ]
     };
-    let headings = ["session", "task", "app", "service", "user", "pid#", "host", "started"];
+    let headings = ["session", "app", "user", "state", "tasks#", "task", "service", "pid#", "host", "since"];
     table(&headings, sessions.iter().map(row).collect())
+}
+
+fn word(activity: Activity) -> &'static str {
+    match activity {
+        Activity::Starting => "starting",
+        Activity::Busy => "busy",
+        Activity::Idle => "idle",
+    }
 }
 
 fn runner_table(runners: &[RunnerStatus]) -> String {

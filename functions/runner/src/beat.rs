@@ -34,7 +34,7 @@ pub async fn beat(runner: Arc<Runner>) {
         }
         heard = Instant::now();
         let (slots, draining, held, processes) = runner.held.show();
-        let heartbeat = Heartbeat { runner: runner.id, slots, draining, held };
+        let heartbeat = Heartbeat { runner: runner.id, slots, draining, held, warm: Vec::new() };
         let beat = Beat { heartbeat, host: host.clone(), started_at, processes };
         runner.broker.tell(subjects::beat(runner.id), &beat).await;
     }

@@ -84,7 +84,7 @@ async fn run_in(
         Ok(kept) => kept,
         Err(error) => return Some(outcome::not_started(error.to_string())),
     };
-    runner.held.started(&task.key(), kept.pid());
+    runner.held.started(&task.key(), kept.pid(), started_at);
     reports.started(started_at);
     let stderr = kept
         .take_stderr()
@@ -235,7 +235,7 @@ async fn finish(runner: &Runner, run: &Run, files: &Files) -> Ending {
     let error = run.error().or(problem);
     // A failed task has a response only if it wrote one.
     let result = result.filter(|result| error.is_none() || result.size > 0);
-    Ending { started_at: Some(run.started_at), result, return_code: run.exit.code, error }
+    Ending { started_at: Some(run.started_at), session: None, result, return_code: run.exit.code, error }
 }
 
 async fn store_output(runner: &Runner, files: &Files) -> Result<Option<Payload>, Error> {

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use domain::board::Held as HeldClaim;
-use domain::task::state::InterruptKind;
-use domain::{Epoch, SessionId, Task, TaskKey, Timestamp};
+use domain::task::state::{InterruptKind, Runtime};
+use domain::{Activity, Epoch, SessionId, SessionKind, SessionOf, Task, TaskKey, Timestamp};
 use tokio::sync::watch;
 use wire::runner::Process;
 
@@ -49,7 +49,8 @@ struct Slot {
     doubts: watch::Sender<u64>,
     order: watch::Sender<Order>,
     interrupted: Option<InterruptKind>,
-    process: Process,
+    /// The process of a command task. Sessions of other runtimes outlive their tasks and are shown by themselves.
+    process: Option<Process>,
 }
 
 struct Inner {
@@ -64,17 +65,23 @@ pub struct Held {
     count: watch::Sender<usize>,
 }
 
-fn process(task: &Task, now: Timestamp) -> Process {
-    Process {
-        // The claim always names its session; a record without one is shown under the task's own id.
-        session: task.session.unwrap_or(SessionId(task.id.0)),
-        key: task.key(),
-        pid: None,
-        app: task.app.clone(),
-        version: task.version.clone(),
-        service: task.service.clone(),
-        user: task.user.clone(),
-        started_at: now,
+fn process(task: &Task, now: Timestamp) -> Option<Process> {
+    match task.runtime {
+        Runtime::Session => None,
+        Runtime::Command | Runtime::Noop => Some(Process {
+            // The claim always names its session; a record without one is shown under the task's own id.
+            session: task.session.unwrap_or(SessionId(task.id.0)),
+            kind: SessionKind::Task,
+            activity: Activity::Starting,
+            of: SessionOf::task(task),
+            task: Some(task.id),
+            service: Some(task.service.clone()),
+            pid: None,
+            port: None,
+            tasks: 0,
+            created_at: now,
+            started_at: None,
+        }),
     }
 }
 
@@ -161,10 +168,10 @@ impl Held {
     }
 
     /// The process of a claim has this number now.
-    pub fn started(&self, key: &TaskKey, pid: u32) {
+    pub fn started(&self, key: &TaskKey, pid: u32, at: Timestamp) {
         self.with(|inner| {
-            if let Some(slot) = inner.slots.get_mut(key) {
-                slot.process.pid = Some(pid);
+            if let Some(process) = inner.slots.get_mut(key).and_then(|slot| slot.process.as_mut()) {
+                (process.pid, process.started_at, process.activity) = (Some(pid), Some(at), Activity::Busy);
             }
         });
     }
@@ -193,7 +200,7 @@ impl Held {
                 interrupted: slot.interrupted,
             };
             let claims = inner.slots.iter().map(claim).collect();
-            let processes = inner.slots.values().map(|slot| slot.process.clone()).collect();
+            let processes = inner.slots.values().filter_map(|slot| slot.process.clone()).collect();
             (self.places, inner.draining, claims, processes)
         })
     }

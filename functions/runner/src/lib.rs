@@ -75,6 +75,7 @@ pub async fn run(context: Context) -> Result<(), RunError> {
                     Ok(Told::Assign(task)) => message.answer(&runner.take(task)).await,
                     Ok(Told::Interrupt(task)) => runner.held.interrupt(&task),
                     Ok(Told::Drop { key, epoch }) => runner.held.drop_claim(&key, epoch),
+                    Ok(Told::EndSession { session, why }) => tracing::info!(%session, why, "asked to end a session"),
                     Err(error) => tracing::error!(%error, "a message can't be read"),
                 }
             }
@@ -106,7 +107,9 @@ impl Runner {
                     let reports = Reports::begin(&runner, &task);
                     let ending = match task.runtime {
                         Runtime::Noop => Some(outcome::noop(&task)),
-                        Runtime::Command => command::run(&runner, &task, orders, &reports).await,
+                        Runtime::Command | Runtime::Session => {
+                            command::run(&runner, &task, orders, &reports).await
+                        }
                     };
                     match ending {
                         Some(ending) => reports.end(ending).await,

@@ -30,6 +30,7 @@ pub struct Run {
 pub fn noop(task: &Task) -> Ending {
     Ending {
         started_at: Some(clock::now()),
+        session: None,
         result: Some(task.input.clone()),
         return_code: Some(0),
         error: None,
@@ -38,7 +39,7 @@ pub fn noop(task: &Task) -> Ending {
 
 /// A task that could not even be started.
 pub fn not_started(error: impl Into<String>) -> Ending {
-    Ending { started_at: None, result: None, return_code: None, error: Some(error.into()) }
+    Ending { started_at: None, session: None, result: None, return_code: None, error: Some(error.into()) }
 }
 
 impl Run {

@@ -35,7 +35,7 @@ impl Reports {
 
     /// The process runs since then. Also the way to ask whether the claim still holds.
     pub fn started(&self, at: Timestamp) {
-        self.push(Report::Started { at });
+        self.push(Report::Started { at, session: None });
     }
 
     /// The process says what it does.

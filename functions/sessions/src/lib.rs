@@ -48,15 +48,15 @@ fn handle(beats: &Beats, request: &SessionsRequest) -> Result<SessionsReply, Err
     let caller = &request.caller;
     let mut sessions: Vec<Session> = live()
         .flat_map(|beat| beat.processes.iter().map(move |process| (beat, process)))
-        .filter(|(_, process)| process.key.tenant == caller.tenant)
-        .filter(|(_, process)| caller.admin || process.user == caller.user)
+        .filter(|(_, process)| process.of.tenant == caller.tenant)
+        .filter(|(_, process)| caller.admin || process.of.user == caller.user)
         .map(|(beat, process)| Session {
             process: process.clone(),
             runner: beat.heartbeat.runner,
             host: beat.host.clone(),
         })
         .collect();
-    sessions.sort_by_key(|session| (session.process.started_at, session.process.session));
+    sessions.sort_by_key(|session| (session.process.created_at, session.process.session));
     let mut runners: Vec<RunnerStatus> = live().map(runner_status).collect();
     runners.sort_by_key(|runner| (runner.started_at, runner.runner));
     Ok(SessionsReply { sessions, runners })

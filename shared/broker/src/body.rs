@@ -15,14 +15,13 @@ use tokio::sync::mpsc;
 use wire::{Code, Error, subjects};
 
 use crate::connect::Broker;
-use crate::write::{REQUEST_SECONDS, WriteError};
+use crate::write::{NATS_TTL, REQUEST_SECONDS, WriteError};
 
 const CHUNK_BYTES: usize = 128 * 1024;
 /// Chunks fetched ahead; together with the chunk size this bounds what one body takes in memory to about a
 /// megabyte.
 const CHUNKS_AHEAD: usize = 8;
 const NATS_ROLLUP: &str = "Nats-Rollup";
-const NATS_TTL: &str = "Nats-TTL";
 /// The status that closes a batch of direct gets; 404 says that there is nothing at or after the cursor.
 const BATCH_END: u16 = 204;
 

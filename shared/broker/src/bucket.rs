@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use wire::{Error, subjects};
 
 use crate::connect::Broker;
-use crate::write::{REQUEST_SECONDS, WriteError};
+use crate::write::{NATS_TTL, REQUEST_SECONDS, WriteError};
 
 /// A bucket whose values are JSON documents of one type.
 pub struct Bucket<T> {
@@ -60,6 +60,17 @@ impl<T: Serialize + DeserializeOwned> Bucket<T> {
             }
         }
         Err(WriteError::Conflict)
+    }
+
+    /// Writes a value whatever stood there, for a key that has one writer. With `keep` the key goes that long
+    /// after; only for what has ended, and where the bucket allows it.
+    pub async fn put(&self, key: &str, value: &T, keep: Option<Duration>) -> Result<u64, WriteError> {
+        let payload = serde_json::to_vec(value).map_err(|e| WriteError::Refused(e.to_string()))?;
+        let mut headers = HeaderMap::new();
+        if let Some(keep) = keep {
+            headers.insert(NATS_TTL, format!("{}s", keep.as_secs().max(1)));
+        }
+        self.broker.write(subjects::bucket_key(self.name, key), headers, Bytes::from(payload)).await
     }
 
     /// Reads, changes and writes until nobody else was faster. `change` returns `None` to leave it alone.

@@ -20,7 +20,6 @@ pub struct Drift {
 
 /// The broker's form of a stream of ours.
 fn config(stream: &Stream) -> Config {
-    let objects = stream.kind == Kind::Objects;
     Config {
         name: stream.stream_name(),
         description: Some(stream.holds.clone()),
@@ -37,7 +36,7 @@ fn config(stream: &Stream) -> Config {
         num_replicas: stream.replicas,
         allow_direct: true,
         allow_rollup: stream.kind != Kind::Stream,
-        allow_message_ttl: objects,
+        allow_message_ttl: stream.expiring,
         deny_delete: stream.kind == Kind::Bucket,
         ..Default::default()
     }

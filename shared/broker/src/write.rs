@@ -13,6 +13,9 @@ use crate::connect::Broker;
 /// How long one write or read may take before its outcome counts as unknown.
 pub(crate) const REQUEST_SECONDS: u64 = 3;
 
+/// How long the broker keeps a message, where its stream allows it.
+pub(crate) const NATS_TTL: &str = "Nats-TTL";
+
 /// Why a write was not acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WriteError {

@@ -47,7 +47,10 @@ macro_rules! uuid_id {
 }
 
 uuid_id!(TaskId, "One request to run a service. The id that REST gave, and what the task's process is told.");
-uuid_id!(SessionId, "One process (or later a warm session) that runs tasks of one app version.");
+uuid_id!(
+    SessionId,
+    "One process that runs tasks of one app version; a warm one runs many, one after the other."
+);
 uuid_id!(
     RunnerId,
     "One life of one runner: a restarted runner has a new id, so its old tasks are seen as lost."

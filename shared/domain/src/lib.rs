@@ -9,11 +9,13 @@ pub mod id;
 pub mod lane;
 pub mod list;
 pub mod payload;
+pub mod session;
 pub mod task;
 pub mod time;
 
 pub use access::{Caller, Right, Rights, Scope};
 pub use id::{Epoch, RunnerId, SessionId, TaskId, TaskKey};
 pub use payload::Payload;
+pub use session::{Activity, SessionKind, SessionOf, SessionState};
 pub use task::state::{Phase, Task, TaskState};
 pub use time::Timestamp;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::task::state::Runtime;
-use domain::{Rights, Scope, Timestamp};
+use domain::{Rights, RunnerId, Scope, SessionId, SessionKind, SessionOf, SessionState, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// A tenant, under its name in the bucket `tenants`.
@@ -68,4 +68,38 @@ pub struct AppVersion {
     pub published_at: Timestamp,
     /// By whom.
     pub published_by: String,
+}
+
+/// A session with a process that outlives one task, under `<tenant>.<session id>` in the bucket `sessions`.
+/// Written twice: when the process is up, and when it has ended. The process of a `command` task is a session
+/// too and has no record here, since the task's own record says everything about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRecord {
+    /// Its id, which is also the `sessionId` of its tasks.
+    pub id: SessionId,
+    /// What it is for.
+    pub kind: SessionKind,
+    /// Where it stands. `running` under a runner whose heartbeat does not name it is a session that was lost.
+    pub state: SessionState,
+    /// Whose it is, and of which app version.
+    #[serde(flatten)]
+    pub of: SessionOf,
+    /// The runner that hosts it, or did.
+    pub runner: RunnerId,
+    /// The machine it is on.
+    pub host: String,
+    /// Since when there is the session.
+    pub created_at: Timestamp,
+    /// When its process was ready; none if it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// How many tasks it had run when it ended.
+    #[serde(default)]
+    pub tasks: u32,
+    /// Why it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }

@@ -1,7 +1,7 @@
 //! What runners are told and what they tell beside their reports.
 
 use domain::task::input::Report;
-use domain::{Epoch, SessionId, Task, TaskKey, Timestamp};
+use domain::{Activity, Epoch, SessionId, SessionKind, SessionOf, Task, TaskId, TaskKey, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What a runner is told on its own subject. Each may come twice, late or never.
@@ -18,6 +18,13 @@ pub enum Told {
         key: TaskKey,
         /// The claim.
         epoch: Epoch,
+    },
+    /// End this session with all its processes. A task that it runs fails, and `why` is part of its error.
+    EndSession {
+        /// The session.
+        session: SessionId,
+        /// Who ended it, as `terminated by user ann`.
+        why: String,
     },
 }
 
@@ -42,25 +49,36 @@ pub struct ReportRequest {
     pub report: Report,
 }
 
-/// One process of a runner, for people who ask what runs where.
+/// One session of a runner, for people who ask what runs where.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Process {
     /// The session.
     pub session: SessionId,
-    /// The task it runs.
-    pub key: TaskKey,
+    /// What it is for.
+    pub kind: SessionKind,
+    /// What it does now.
+    pub activity: Activity,
+    /// Whose it is, and of which app version.
+    #[serde(flatten)]
+    pub of: SessionOf,
+    /// The task it runs now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskId>,
+    /// The service of that task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
     /// Its process id on the runner's host; none while it starts.
     pub pid: Option<u32>,
-    /// The app.
-    pub app: String,
-    /// Its version.
-    pub version: String,
-    /// The service.
-    pub service: String,
-    /// The owner.
-    pub user: String,
-    /// Since when.
-    pub started_at: Timestamp,
+    /// The port on the runner's host on which it serves; none for processes that serve nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// How many tasks it has run to their end.
+    pub tasks: u32,
+    /// Since when there is the session.
+    pub created_at: Timestamp,
+    /// Since when its process is up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
 }
 
 /// The heartbeat as it is sent: what `schedule` needs, and what people want to see.
@@ -72,7 +90,7 @@ pub struct Beat {
     pub host: String,
     /// Since when the runner is up.
     pub started_at: Timestamp,
-    /// Its processes.
+    /// Its sessions.
     pub processes: Vec<Process>,
 }
 

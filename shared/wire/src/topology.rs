@@ -1,7 +1,7 @@
 //! Every stream and bucket: what it holds, its limits, who writes it. `provision` makes the broker equal
 //! this; broker-config/topology.json is this, printed, and a test refuses a difference.
 
-use domain::TaskKey;
+use domain::{SessionId, TaskKey};
 use serde::{Deserialize, Serialize};
 
 use crate::Function;
@@ -18,6 +18,8 @@ pub const KEYS: &str = "keys";
 pub const TENANTS: &str = "tenants";
 /// Limits of lanes; key `<lane as a token>`.
 pub const LANES: &str = "lanes";
+/// Sessions; key `<tenant>.<session id>`.
+pub const SESSIONS: &str = "sessions";
 /// Which replica of a function is the active one; key `<function>`.
 pub const LEASES: &str = "leases";
 /// Request and response bodies that are too large for a record.
@@ -33,6 +35,11 @@ pub const STORAGE_BYTES_DEFAULT: u64 = 16 * 1024 * 1024 * 1024;
 /// `demo.efa6…`
 pub fn task_key(key: &TaskKey) -> String {
     format!("{}.{}", key.tenant, key.id)
+}
+
+/// `demo.6f9f…`
+pub fn session_key(tenant: &str, session: SessionId) -> String {
+    format!("{tenant}.{session}")
 }
 
 /// `demo.My=20App`
@@ -87,6 +94,8 @@ pub struct Stream {
     pub max_message_bytes: i32,
     /// Seconds after which a message goes; 0 keeps it. Nothing live ever expires.
     pub max_age_seconds: u64,
+    /// A message may carry its own end of life, as what has ended does.
+    pub expiring: bool,
     /// Copies in a cluster.
     pub replicas: usize,
     /// The only functions that write it.
@@ -126,9 +135,16 @@ const CHUNK_MESSAGE_BYTES_MAX: i32 = 256 * 1024;
 const LOG_AGE_SECONDS: u64 = 30 * 24 * 3600;
 const LOG_BATCHES_PER_TASK: i64 = 10_000;
 
+/// What has ended may carry its own end of life.
+fn expiring(stream: Stream) -> Stream {
+    Stream { expiring: true, ..stream }
+}
+
 /// Every stream for the given sizes.
 pub fn streams(sizes: Sizes) -> Vec<Stream> {
-    use Function::{Admin, Create, Delete, Ingress, Interrupt, Logs, Report, Runner, Schedule, Status};
+    use Function::{
+        Admin, Create, Delete, Ingress, Interrupt, Logs, Report, Runner, Schedule, Sessions, Status,
+    };
     let share = |percent: u64| sizes.storage_bytes / 100 * percent;
     let bucket = |name: &str, holds: &str, percent, written_by: &[Function], read_by: &[Function]| Stream {
         name: name.to_owned(),
@@ -142,6 +158,7 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
         max_bytes: share(percent),
         max_message_bytes: RECORD_BYTES_MAX,
         max_age_seconds: 0,
+        expiring: false,
         replicas: sizes.replicas,
         written_by: written_by.to_vec(),
         read_by: read_by.to_vec(),
@@ -151,6 +168,7 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
         subjects: vec![subjects::object_chunks(name, ">"), subjects::object_meta(name, ">")],
         max_per_subject: -1,
         max_message_bytes: CHUNK_MESSAGE_BYTES_MAX,
+        expiring: true,
         ..bucket(name, holds, percent, written_by, read_by)
     };
     let task_writers = [Create, Schedule, Report, Interrupt, Delete];
@@ -162,6 +180,7 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
         bucket(KEYS, "API keys, key <public id>", 1, &[Admin], &[Admin, Ingress]),
         bucket(TENANTS, "tenants, key <tenant>", 1, &[Admin], &[Admin, Create]),
         bucket(LANES, "limits of lanes, key <lane>", 1, &[Admin], &[Admin, Create, Schedule]),
+        expiring(bucket(SESSIONS, "sessions, key <tenant>.<session id>", 1, &[Runner], &[Sessions])),
         Stream {
             memory: true,
             max_bytes: 1024 * 1024,

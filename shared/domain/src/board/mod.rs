@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Epoch, RunnerId, TaskKey};
 use crate::lane::{Lane, LaneLimits, Turn};
-use crate::task::state::{InterruptKind, Task, TaskState};
+use crate::session::SessionOf;
+use crate::task::state::{InterruptKind, Runtime, Task, TaskState};
 
 pub use repair::{ASSIGN_GRACE_MS, RUNNER_LEASE_MS};
 use row::Row;
@@ -30,6 +31,19 @@ pub struct Heartbeat {
     pub draining: bool,
     /// The claims it holds.
     pub held: Vec<Held>,
+    /// Its warm sessions: a task that one of them may run starts there without the start of a process.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warm: Vec<Warm>,
+}
+
+/// Sessions of one kind that wait for a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warm {
+    /// Whose tasks they may run.
+    #[serde(flatten)]
+    pub of: SessionOf,
+    /// How many there are.
+    pub sessions: u32,
 }
 
 /// One claim that a runner holds.
@@ -64,10 +78,25 @@ struct Runner {
     beat: Heartbeat,
     seen_at: Millis,
     load: u32,
+    /// Warm sessions as the last heartbeat said, less those that were given a task since, and with those that
+    /// have become free since.
+    warm: HashMap<SessionOf, u32>,
     /// It gave a claim back since its last heartbeat, so it can't take another now.
     refused: bool,
     /// When it was last told of claims that are not its own any more.
     told_drop_at: Option<Millis>,
+}
+
+impl Runner {
+    fn free(&self) -> u32 {
+        self.beat.slots.saturating_sub(self.load)
+    }
+
+    /// It can be given a task.
+    fn is_fit(&self, now: Millis) -> bool {
+        let willing = !self.beat.draining && !self.refused;
+        willing && self.free() > 0 && !repair::is_gone(self.seen_at, now)
+    }
 }
 
 #[derive(Default)]
@@ -115,6 +144,7 @@ impl Board {
             }
             TaskState::Completed | TaskState::Failed => {
                 self.rows.remove(&key);
+                self.note_warm(&task);
             }
             TaskState::Deleted if Row::has_bodies(&task) => {
                 self.rows.insert(key.clone(), Row::new(revision, task, now));
@@ -153,6 +183,15 @@ impl Board {
         }
     }
 
+    /// A session that has done its task is probably warm now; the next heartbeat knows. Without this a second
+    /// task that follows at once would be given to whichever runner is the freest.
+    fn note_warm(&mut self, ended: &Task) {
+        let runner = ended.runner.filter(|_| ended.runtime == Runtime::Session && ended.error.is_none());
+        if let Some(runner) = runner.and_then(|id| self.runners.get_mut(&id)) {
+            *runner.warm.entry(SessionOf::task(ended)).or_default() += 1;
+        }
+    }
+
     fn unclaim(&mut self, key: &TaskKey) {
         if self.rows.get(key).is_some_and(|row| row.claiming.is_some()) {
             self.detach(key);
@@ -185,12 +224,13 @@ impl Board {
 
     /// A heartbeat came.
     pub fn hear(&mut self, beat: Heartbeat, now: Millis) {
+        let warm = beat.warm.iter().map(|warm| (warm.of.clone(), warm.sessions)).collect();
         if let Some(known) = self.runners.get_mut(&beat.runner) {
-            (known.beat, known.seen_at, known.refused) = (beat, now, false);
+            (known.beat, known.seen_at, known.refused, known.warm) = (beat, now, false, warm);
             return;
         }
         let load = self.rows.values().filter(|row| row.runner() == Some(beat.runner)).count() as u32;
-        let runner = Runner { beat, seen_at: now, load, refused: false, told_drop_at: None };
+        let runner = Runner { beat, seen_at: now, load, warm, refused: false, told_drop_at: None };
         self.runners.insert(runner.beat.runner, runner);
     }
 
@@ -209,8 +249,9 @@ impl Board {
     /// Decides who starts now. Every claim returned counts as running until `claimed` or `not_claimed`.
     pub fn admit(&mut self, now: Millis) -> Vec<Action> {
         let mut actions = Vec::new();
-        while let Some(runner) = self.freest_runner(now) {
+        while let Some(freest) = self.freest_runner(now) {
             let Some(key) = self.next_task() else { break };
+            let runner = self.warm_runner(&key, now).unwrap_or(freest);
             self.detach(&key);
             if let Some(row) = self.rows.get_mut(&key) {
                 row.claiming = Some(runner);
@@ -236,12 +277,22 @@ impl Board {
     }
 
     fn freest_runner(&self, now: Millis) -> Option<RunnerId> {
-        let free = |runner: &Runner| runner.beat.slots.saturating_sub(runner.load);
-        let fit = self.runners.values().filter(|runner| {
-            let willing = !runner.beat.draining && !runner.refused;
-            willing && free(runner) > 0 && !repair::is_gone(runner.seen_at, now)
-        });
-        fit.max_by_key(|runner| (free(runner), runner.beat.runner)).map(|runner| runner.beat.runner)
+        let fit = self.runners.values().filter(|runner| runner.is_fit(now));
+        fit.max_by_key(|runner| (runner.free(), runner.beat.runner)).map(|runner| runner.beat.runner)
+    }
+
+    /// A runner with a free place and a warm session for this task, which is taken off its count. Nobody waits
+    /// for one: where there is none, the freest runner starts a process.
+    fn warm_runner(&mut self, key: &TaskKey, now: Millis) -> Option<RunnerId> {
+        let task = self.rows.get(key).map(|row| &row.task).filter(|task| task.runtime == Runtime::Session)?;
+        let of = SessionOf::task(task);
+        let has_one = |runner: &&mut Runner| runner.warm.get(&of).is_some_and(|count| *count > 0);
+        let fit = self.runners.values_mut().filter(|runner| runner.is_fit(now)).filter(has_one);
+        let runner = fit.max_by_key(|runner| (runner.free(), runner.beat.runner))?;
+        if let Some(count) = runner.warm.get_mut(&of) {
+            *count -= 1;
+        }
+        Some(runner.beat.runner)
     }
 
     fn mark_dirty(&mut self, lane: &str) {

@@ -10,6 +10,7 @@ use crate::payload::{Payload, Place};
 mod claims;
 mod model;
 mod repairs;
+mod warm;
 
 /// A board and the revision of its last news.
 struct Feed {
@@ -63,7 +64,7 @@ fn limits(max_running: u32) -> LaneLimits {
 }
 
 fn beat(number: u128, slots: u32) -> Heartbeat {
-    Heartbeat { runner: runner(number), slots, draining: false, held: Vec::new() }
+    Heartbeat { runner: runner(number), slots, draining: false, held: Vec::new(), warm: Vec::new() }
 }
 
 /// The task after its claim for a runner.

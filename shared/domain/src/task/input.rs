@@ -53,6 +53,9 @@ pub enum Report {
     Started {
         /// Since when.
         at: Timestamp,
+        /// The session that runs it, where that is not the one of the claim: a warm one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<SessionId>,
     },
     /// The process says what it does.
     Phase(Phase),
@@ -67,6 +70,9 @@ pub enum Report {
 pub struct Ending {
     /// When it had started, if it had: a task that ends at once needs no report of its start.
     pub started_at: Option<Timestamp>,
+    /// The session that ran it, where that is not the one of the claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
     /// What it answered.
     pub result: Option<Payload>,
     /// What it returned.

@@ -99,6 +99,8 @@ pub struct Interrupt {
 pub enum Runtime {
     /// One process per task.
     Command,
+    /// One warm process for many tasks of one owner, spoken to over HTTP.
+    Session,
     /// No process: the input is the result. For measuring and for trying out the queue.
     Noop,
 }

@@ -27,7 +27,7 @@ fn epoch(epochs: Epochs) -> Epoch {
 
 fn ending(error: Option<&str>) -> Ending {
     let (result, error) = (Some(body("answer")), error.map(str::to_owned));
-    Ending { started_at: Some(EARLIER), result, return_code: Some(0), error }
+    Ending { started_at: Some(EARLIER), session: None, result, return_code: Some(0), error }
 }
 
 /// A record in a state, in its fifth claim, with the fields that such a record has.
@@ -138,7 +138,7 @@ fn times_are_set_by_the_step_that_they_are_named_after() {
     let started_at = Timestamp::from_micros(2_000_000);
     let (started, _) = written(
         &standing(Assigned),
-        &Input::Report { epoch: EPOCH, report: Report::Started { at: started_at } },
+        &Input::Report { epoch: EPOCH, report: Report::Started { at: started_at, session: None } },
     );
     assert_eq!(
         (started.assigned_at, started.running_at, started.ended_at),
@@ -252,4 +252,21 @@ fn only_an_interrupt_asks_for_something_to_be_done_where_no_body_is_stored() {
         let asks = matches!(input, In::InterruptSolve | In::InterruptExecution);
         assert_eq!(effects.len(), usize::from(asks), "{:?} {input:?}", task.state);
     });
+}
+
+#[test]
+fn the_session_that_ran_a_task_is_the_one_in_its_record() {
+    let warm = session(77);
+    let task = Task { state: TaskState::Assigned, epoch: Epoch(1), session: Some(session(1)), ..fresh() };
+    let report = |report| Input::Report { epoch: Epoch(1), report };
+    let after = |task: &Task, input| match transition(Some(task), &input, EARLIER) {
+        Ok(Change::Write(next, _)) => *next,
+        other => panic!("{other:?}"),
+    };
+    let started = after(&task, report(Report::Started { at: EARLIER, session: Some(warm) }));
+    assert_eq!(started.session, Some(warm));
+    let ending = Ending { started_at: None, session: None, result: None, return_code: Some(0), error: None };
+    assert_eq!(after(&started, report(Report::Ended(ending.clone()))).session, Some(warm));
+    let ending = Ending { session: Some(warm), ..ending };
+    assert_eq!(after(&task, report(Report::Ended(ending))).session, Some(warm), "it ended at once");
 }

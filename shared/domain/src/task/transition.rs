@@ -87,7 +87,7 @@ fn report_of(task: &Task, epoch: Epoch, report: &Report, now: Timestamp) -> Resu
     match (task.state, report) {
         (TaskState::Assigned | TaskState::Running, Report::Ended(ending)) => Ok(end(task, ending, now)),
         (TaskState::Assigned | TaskState::Running, Report::GivenBack) => Ok(give_back(task, now)),
-        (TaskState::Assigned, Report::Started { at }) => Ok(start(task, *at)),
+        (TaskState::Assigned, Report::Started { at, session }) => Ok(start(task, *at, *session)),
         (TaskState::Assigned, Report::Phase(_)) | (TaskState::Running, Report::Started { .. }) => {
             Ok(Change::Nothing)
         }
@@ -103,10 +103,11 @@ fn report_of(task: &Task, epoch: Epoch, report: &Report, now: Timestamp) -> Resu
     }
 }
 
-fn start(task: &Task, at: Timestamp) -> Change {
+fn start(task: &Task, at: Timestamp, session: Option<SessionId>) -> Change {
     let mut next = task.clone();
     next.state = TaskState::Running;
     next.running_at = Some(at);
+    next.session = session.or(task.session);
     write(next)
 }
 
@@ -124,6 +125,7 @@ fn end(task: &Task, ending: &Ending, now: Timestamp) -> Change {
     next.state = if ending.error.is_none() { TaskState::Completed } else { TaskState::Failed };
     next.phase = Phase::Running;
     next.running_at = task.running_at.or(ending.started_at);
+    next.session = ending.session.or(task.session);
     next.ended_at = Some(now);
     next.result = ending.result.clone();
     next.return_code = ending.return_code;

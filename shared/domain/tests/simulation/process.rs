@@ -19,7 +19,7 @@ impl World {
         let (id, lasts) = (self.runners[number].id, self.random.between(0, 2_500));
         // A task that ends at once needs no report of its start.
         if endless || lasts > 300 {
-            self.report(number, key.clone(), epoch, Report::Started { at: self.time() });
+            self.report(number, key.clone(), epoch, Report::Started { at: self.time(), session: None });
             if self.random.chance(300) {
                 self.report(number, key.clone(), epoch, Report::Phase(Phase::Solving));
             }
@@ -61,7 +61,8 @@ impl World {
         else {
             return;
         };
-        let ending = Ending { started_at: None, result: Some(body), return_code: Some(0), error };
+        let ending =
+            Ending { started_at: None, session: None, result: Some(body), return_code: Some(0), error };
         claim.stage = Stage::Over(Report::Ended(ending));
         self.report_end(number, key, epoch, false);
     }

@@ -151,6 +151,7 @@ impl World {
             slots: SLOTS as u32,
             draining: now < runner.draining_until,
             held: held.collect(),
+            warm: Vec::new(),
         };
         let cut = now < runner.cut_until;
         for scheduler in 0..self.schedulers.len() {
@@ -172,7 +173,7 @@ impl World {
         let held: Vec<_> =
             self.runners[number].held.iter().map(|(key, claim)| (key.clone(), claim.epoch)).collect();
         for (key, epoch) in held {
-            let started = Report::Started { at: self.time() };
+            let started = Report::Started { at: self.time(), session: None };
             self.report(number, key, epoch, started);
         }
     }

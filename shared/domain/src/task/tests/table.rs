@@ -70,7 +70,7 @@ impl In {
             }
             Self::CreateOtherUser => Input::Create(Box::new(Task { user: "bob".into(), ..fresh() })),
             Self::Claim => Input::Claim { runner: runner(2), session: session(2) },
-            Self::Started(epochs) => report(epochs, Report::Started { at: EARLIER }),
+            Self::Started(epochs) => report(epochs, Report::Started { at: EARLIER, session: None }),
             Self::SamePhase(epochs) => report(epochs, Report::Phase(Phase::Running)),
             Self::OtherPhase(epochs) => report(epochs, Report::Phase(Phase::Solving)),
             Self::EndedWell(epochs) => report(epochs, Report::Ended(ending(None))),
