@@ -35,7 +35,7 @@ pub use query::Parameters;
 pub use router::{Found, Router};
 
 /// Every dialect. Routes of all of them share one listener.
-pub const ALL: &[&dyn Dialect] = &[&aimms_tasks::V2, &tasklane::V1];
+pub const ALL: &[&dyn Dialect] = &[&aimms_tasks::V1, &aimms_tasks::V2, &tasklane::V1];
 
 /// One foreign REST API.
 pub trait Dialect: Sync {

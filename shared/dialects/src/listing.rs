@@ -32,17 +32,29 @@ const STATES: [(&str, StateFilter); 6] = [
 
 /// Reads the list that is asked for.
 pub(crate) fn query(parameters: &Parameters, names: &Names) -> Result<Query, Error> {
-    let part = |part: &'static str| parameters.get(part)?.map(|text| name(part, text)).transpose();
     Ok(Query {
-        app: part(names.app)?,
-        version: part(names.version)?,
-        before: moment(parameters, "before")?,
-        after: moment(parameters, "after")?,
         states: states(&parameters.words("states")?)?,
         list_all: parameters.boolean(names.all)?.unwrap_or(false),
         sort: sort(&parameters.words("sort")?, names.sort)?,
+        ..page(parameters, names.app, names.version)?
+    })
+}
+
+/// Reads what every list has: the app and its version under their names, two moments, and which page.
+pub(crate) fn page(
+    parameters: &Parameters,
+    app: &'static str,
+    version: &'static str,
+) -> Result<Query, Error> {
+    let part = |part: &'static str| parameters.get(part)?.map(|text| name(part, text)).transpose();
+    Ok(Query {
+        app: part(app)?,
+        version: part(version)?,
+        before: moment(parameters, "before")?,
+        after: moment(parameters, "after")?,
         offset: parameters.unsigned("offset")?.unwrap_or(0),
         limit: limit(parameters)?,
+        ..Query::default()
     })
 }
 

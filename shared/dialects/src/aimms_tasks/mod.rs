@@ -4,6 +4,8 @@
 mod list;
 mod model;
 mod request;
+mod v1;
 mod v2;
 
+pub use v1::V1;
 pub use v2::V2;

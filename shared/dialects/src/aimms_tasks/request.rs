@@ -14,8 +14,35 @@ const LATEST: &str = "latest";
 const UNSUPPORTED_PARAMETERS: [&str; 3] = ["scheduleFor", "scheduleIn", "scheduleInterval"];
 const UNSUPPORTED_HEADER: &str = "taskStateHook";
 
-/// The creation of a task; the version is in the path or not.
-pub(super) fn create(request: &Request<'_>, parameters: &Parameters) -> Result<Plan, Error> {
+/// Bytes that the body of an interrupt may have; the one that is accepted has 31.
+pub(super) const INTERRUPT_BYTES_MAX: usize = 64 * 1024;
+
+/// How a version of the API names the parts of a create's path.
+pub(super) struct Names {
+    /// The app.
+    pub app: &'static str,
+    /// Its version; `None` where the path has none.
+    pub version: Option<&'static str>,
+    /// The procedure.
+    pub service: &'static str,
+}
+
+/// The creation of a task.
+pub(super) fn create(request: &Request<'_>, names: &Names) -> Result<Plan, Error> {
+    let part = |part: &str| name(part, request.parameter(part));
+    let version = names.version.map(part).transpose()?;
+    Ok(Plan::Create {
+        app: part(names.app)?,
+        version: version.filter(|version| version != LATEST),
+        service: part(names.service)?,
+        priority: None,
+        idempotency_key: headers::idempotency_key(request.headers)?,
+        wait_ms: headers::preferred_wait_ms(request.headers),
+    })
+}
+
+/// Refuses a create that asks for what is not there yet.
+pub(super) fn check_supported(request: &Request<'_>, parameters: &Parameters) -> Result<(), Error> {
     for parameter in UNSUPPORTED_PARAMETERS {
         if parameters.get(parameter)?.is_some() {
             return Err(unsupported("parameter", parameter));
@@ -24,17 +51,7 @@ pub(super) fn create(request: &Request<'_>, parameters: &Parameters) -> Result<P
     if request.headers.contains_key(UNSUPPORTED_HEADER) {
         return Err(unsupported("header", UNSUPPORTED_HEADER));
     }
-    let part = |part: &str| name(part, request.parameter(part));
-    let has_version = request.parameters.iter().any(|(name, _)| *name == "appVersion");
-    let version = if has_version { Some(part("appVersion")?) } else { None };
-    Ok(Plan::Create {
-        app: part("appName")?,
-        version: version.filter(|version| version != LATEST),
-        service: part("serviceName")?,
-        priority: None,
-        idempotency_key: headers::idempotency_key(request.headers)?,
-        wait_ms: headers::preferred_wait_ms(request.headers),
-    })
+    Ok(())
 }
 
 /// Refuses the index of a run that is not there: a task that does not recur has one run, number 0.

@@ -7,12 +7,10 @@ use http::{Method, Response, StatusCode};
 use serde::Serialize;
 use wire::Error;
 
+use super::list;
 use super::model::{CurrentUser, Task, Tasks, write};
-use super::{list, request};
+use super::request::{self, INTERRUPT_BYTES_MAX};
 use crate::{Access, BodyKind, Dialect, Outcome, Parameters, Plan, Request, Route, answer, headers};
-
-/// Bytes that the body of an interrupt may have; the one that is accepted has 31.
-const INTERRUPT_BYTES_MAX: usize = 64 * 1024;
 
 /// AIMMS Tasks v2.
 #[derive(Debug)]
@@ -107,12 +105,18 @@ impl Dialect for V2 {
         let parameters = Parameters::parse(request.query)?;
         // Read here and again while encoding, so that a wrong value is refused before anything is done.
         parameters.boolean(PRETTY)?;
+        let create = |version| {
+            request::check_supported(request, &parameters)?;
+            let names = request::Names { app: "appName", version, service: "serviceName" };
+            request::create(request, &names)
+        };
         let existing = || {
             request::check_group_index(request, &parameters)?;
             request.task_id("id")
         };
         match route.operation {
-            "create_task" | "create_task_latest_version" => request::create(request, &parameters),
+            "create_task" => create(Some("appVersion")),
+            "create_task_latest_version" => create(None),
             "get_tasks" => list::query(&parameters).map(Plan::List),
             "get_task" => {
                 let wait_ms = headers::preferred_wait_ms(request.headers);
