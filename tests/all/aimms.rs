@@ -36,7 +36,8 @@ async fn a_multipart_body_reaches_the_service_as_it_was_sent() {
     let kit = Kit::start().await;
     noop_app(&kit.http, "raw").await;
     let media_type = "multipart/form-data; boundary=b";
-    let body = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.csv\"\r\n\r\na,b\r\n--b--\r\n";
+    let body =
+        "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.csv\"\r\n\r\na,b\r\n--b--\r\n";
     let headers = [("content-type", media_type)];
     let sent = kit.http.send(Method::POST, "/pro-api/v2/tasks/raw/run", &headers, body).await.unwrap();
     let id = sent.expect(200).json()["id"].as_str().unwrap().to_owned();
