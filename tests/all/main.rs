@@ -1,4 +1,14 @@
 //! The one test binary: every module is one kind of test against a real broker and real processes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what fails in a helper of a test fails the test"
+)]
+
 mod aimms;
+mod bodies;
+mod dev;
 mod lifecycle;

@@ -10,7 +10,11 @@
 )]
 
 pub mod apps;
+pub mod history;
 pub mod http;
+pub mod process;
+pub mod raw;
+pub mod stored;
 pub mod wait;
 
 use std::path::PathBuf;

@@ -163,6 +163,31 @@ impl Stack {
         ready.map_err(|_| StackError::Text("the functions did not come up within 30 s".to_owned()))
     }
 
+    /// Starts the broker again, on its port and its store, if it has ended without being asked to. The
+    /// functions hold on to what they have and connect again by themselves. Where it fails, the next call
+    /// tries again.
+    pub async fn keep_broker(&mut self) {
+        let Some(mut server) = self.server.take() else { return };
+        if server.is_running() {
+            self.server = Some(server);
+            return;
+        }
+        tracing::error!("the broker ended by itself; starting it again");
+        let restarted = tokio::task::spawn_blocking(move || {
+            let restarted = server.restart();
+            (server, restarted)
+        });
+        match restarted.await {
+            Ok((server, restarted)) => {
+                self.server = Some(server);
+                if let Err(error) = restarted {
+                    tracing::error!(%error, "the broker could not be started again");
+                }
+            }
+            Err(error) => tracing::error!(%error, "the broker is lost"),
+        }
+    }
+
     /// The text of the demo tenant's first key.
     pub fn api_key(&self) -> Result<String, StackError> {
         let path = self.files.folder().join(admin::OPERATOR_KEY_FILE);
@@ -209,6 +234,7 @@ fn start_broker(options: StackOptions) -> Result<Started, StackError> {
     let sync = options.settings.durability.sync_interval();
     let (config, environment) = files.broker_config(&options.broker_listen, sync, storage)?;
     nats_server::end_orphan(&config).map_err(StackError::text)?;
+    check_free(&options.broker_listen)?;
     let server = Server::start(ServerOptions {
         binary: super::find::broker_binary(&options.settings)?,
         config,
@@ -218,6 +244,17 @@ fn start_broker(options: StackOptions) -> Result<Started, StackError> {
         own_process_group: options.broker_apart,
     });
     Ok((options, lock, files, server.map_err(StackError::text)?))
+}
+
+/// Says in one sentence what the broker would say at the end of a long log. Port -1 takes a free one.
+fn check_free(address: &str) -> Result<(), StackError> {
+    if address.ends_with(":-1") {
+        return Ok(());
+    }
+    let bound = std::net::TcpListener::bind(address);
+    let refused =
+        |e| format!("the broker can't listen on {address}: {e}; choose another address with --nats");
+    bound.map(|_| ()).map_err(|e| StackError::Text(refused(e)))
 }
 
 /// Runs one function. The match is what makes a forgotten function a compile error.

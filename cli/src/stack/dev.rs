@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde_json::json;
 use service::{CancellationToken, Settings};
@@ -16,6 +17,8 @@ use crate::error::CliError;
 
 /// The tenant that `dev` comes with.
 pub const TENANT: &str = "demo";
+/// How often is looked whether the broker still runs.
+const BROKER_LOOK: Duration = Duration::from_millis(200);
 
 /// Runs until SIGINT or SIGTERM, then drains and stops.
 pub async fn dev(mut settings: Settings, arguments: &DevArguments, json: bool) -> Result<ExitCode, CliError> {
@@ -37,11 +40,13 @@ pub async fn dev(mut settings: Settings, arguments: &DevArguments, json: bool) -
     };
     let stop = CancellationToken::new();
     tokio::spawn(service::stop_on_signal(stop.clone()));
-    let stack = Stack::start(options).await?;
+    let mut stack = Stack::start(options).await?;
     let api_key = stack.api_key()?;
     examples::publish(&client(&stack.url, &api_key)?).await?;
     announce(&stack, &api_key, temporary.is_some(), json)?;
-    stop.cancelled().await;
+    while stop.run_until_cancelled(tokio::time::sleep(BROKER_LOOK)).await.is_some() {
+        stack.keep_broker().await;
+    }
     if !json {
         eprintln!("stopping …");
     }

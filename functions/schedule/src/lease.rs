@@ -1,4 +1,4 @@
-//! Which replica acts. A lease in a memory bucket: renewed twice a second, free after two seconds of silence
+//! Which replica acts. A lease in a bucket: renewed twice a second, free after two seconds of silence
 //! as another replica's own clock counts them, so no two clocks are ever compared.
 
 use std::time::Duration;

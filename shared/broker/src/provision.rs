@@ -24,7 +24,7 @@ fn config(stream: &Stream) -> Config {
         name: stream.stream_name(),
         description: Some(stream.holds.clone()),
         subjects: stream.subjects.clone(),
-        storage: if stream.memory { StorageType::Memory } else { StorageType::File },
+        storage: StorageType::File,
         persist_mode: stream.unsynced.then_some(PersistenceMode::Async),
         discard: if stream.discard_old { DiscardPolicy::Old } else { DiscardPolicy::New },
         max_messages_per_subject: stream.max_per_subject,

@@ -1,0 +1,179 @@
+//! `tasklane dev` as a program of its own: killed with its whole group, with its broker killed under it, started
+//! twice, and stopped in order.
+
+use std::path::Path;
+use std::process::Output;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::json;
+use tests::apps::shell_app;
+use tests::history::History;
+use tests::http::Http;
+use tests::process::{Dev, Family, dev_command, group_of, task_processes};
+use tests::wait::{until, within};
+use tokio::net::TcpListener;
+
+/// Holds at its first attempt, if it is told to. Each run that comes to its end leaves a line in a file.
+const WORK: &str = r#"
+read -r what
+[ "$what $TASKLANE_ATTEMPT" = "hold 1" ] && sleep 600
+echo "$what done at attempt $TASKLANE_ATTEMPT"
+"#;
+
+/// One task that runs and holds, and `count` that wait behind it.
+async fn one_runs_and_others_wait(http: &Http, count: usize) -> Vec<String> {
+    shell_app(http, "work", &[("run", WORK)]).await;
+    http.patch("/tasklane/v1/lanes/tasks.demo", json!({"max_running": 1}).to_string()).await.expect(200);
+    let mut ids = vec![http.create("work", "run", "hold\n").await];
+    http.until_state(&ids[0], &["running"]).await;
+    for number in 0..count {
+        ids.push(http.create("work", "run", format!("{number}\n")).await);
+    }
+    ids
+}
+
+/// Every task has completed with one result: the one of its last claim.
+async fn all_completed_once(http: &Http, history: &History, ids: &[String]) {
+    history.until_ended(ids).await;
+    for id in ids {
+        assert_eq!(http.task(id).await["state"], "completed", "{id}");
+        let record = history.task(id).unwrap();
+        let answer = http.response(id).await.expect(200).text();
+        assert!(answer.ends_with(&format!("done at attempt {}\n", record.epoch)), "{answer} {record:?}");
+    }
+    history.check();
+}
+
+async fn history(dev: &Dev, data: &Path) -> History {
+    History::follow(&format!("nats://{}", address(dev)), &data.join("keys")).await
+}
+
+fn address(dev: &Dev) -> String {
+    dev.ready["nats"].as_str().unwrap().rsplit_once('@').unwrap().1.to_owned()
+}
+
+async fn killed_and_started_again(class: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut dev = Dev::start(&data, &["--durability", class]).await;
+    let before = history(&dev, &data).await;
+    let ids = one_runs_and_others_wait(&dev.http, 20).await;
+
+    let family = Family::of(&dev.program, &data.join("work"));
+    assert!(family.count() >= 4, "the broker, a keeper, a shell and its sleep");
+    assert!(!task_processes(&data.join("work")).is_empty());
+    dev.program.kill_group().await;
+    within(Duration::from_secs(2), "nothing is left of the group", || async {
+        let alive = family.alive();
+        if alive.is_empty() { Ok(()) } else { Err(alive) }
+    })
+    .await;
+    before.check();
+
+    let mut dev = Dev::start(&data, &["--durability", class]).await;
+    let after = history(&dev, &data).await;
+    all_completed_once(&dev.http, &after, &ids).await;
+    let held = dev.http.response(&ids[0]).await.text();
+    assert_eq!(held, "hold done at attempt 2\n", "the one that ran was taken over");
+    stopped_in_order(&mut dev, Signal::SIGTERM, &data).await;
+}
+
+async fn stopped_in_order(dev: &mut Dev, signal: Signal, data: &Path) {
+    let family = Family::of(&dev.program, &data.join("work"));
+    dev.program.signal(signal);
+    assert!(dev.program.until_ended().await.success(), "{signal} stops it with status 0");
+    assert_eq!(family.alive(), [], "nothing is left after {signal}");
+}
+
+#[tokio::test]
+async fn a_killed_group_loses_nothing_and_leaves_nothing_strict() {
+    killed_and_started_again("strict").await;
+}
+
+#[tokio::test]
+async fn a_killed_group_loses_nothing_and_leaves_nothing_interval() {
+    killed_and_started_again("interval").await;
+}
+
+#[tokio::test]
+async fn a_killed_broker_is_started_again_and_everything_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut dev = Dev::start(&data, &[]).await;
+    let history = history(&dev, &data).await;
+    let ids = one_runs_and_others_wait(&dev.http, 20).await;
+
+    let broker = dev.broker_pid();
+    assert_eq!(group_of(broker), dev.program.pid(), "the broker is in dev's own group");
+    kill(Pid::from_raw(broker.cast_signed()), Signal::SIGKILL).unwrap();
+    until("the service answers again", || async {
+        match dev.http.send(http::Method::GET, "/tasklane/v1/health", &[], "").await {
+            Ok(answer) if answer.status == 200 && dev.broker_pid() != broker => Ok(()),
+            other => Err(other.map(|answer| answer.text())),
+        }
+    })
+    .await;
+    let late = dev.http.create("work", "run", "late\n").await;
+    // The one that held went on all the while: the broker's death is no reason to lose a runner's work.
+    assert_eq!(dev.http.until_state(&ids[0], &["running"]).await["state"], "running");
+    dev.http.delete(&format!("/pro-api/v2/tasks/{late}")).await.expect(200);
+    dev.http.put(&format!("/pro-api/v2/tasks/{}?setstatus=interrupt-execution", ids[0]), "").await;
+    history.until_ended(&ids).await;
+    all_completed_once(&dev.http, &history, &ids[1..]).await;
+    stopped_in_order(&mut dev, Signal::SIGINT, &data).await;
+}
+
+#[tokio::test]
+async fn a_second_start_on_the_same_data_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut dev = Dev::start(&data, &["--durability", "interval"]).await;
+    let refused = refused_start(&data, &[]).await;
+    assert!(refused.contains("is in use by process") && refused.contains("--data"), "{refused}");
+    dev.http.get("/tasklane/v1/health").await.expect(200);
+    stopped_in_order(&mut dev, Signal::SIGTERM, &data).await;
+}
+
+#[tokio::test]
+async fn a_running_task_is_given_back_by_a_stop_and_ends_after_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut dev = Dev::start(&data, &[]).await;
+    let ids = one_runs_and_others_wait(&dev.http, 3).await;
+    stopped_in_order(&mut dev, Signal::SIGINT, &data).await;
+    let mut dev = Dev::start(&data, &[]).await;
+    let history = history(&dev, &data).await;
+    all_completed_once(&dev.http, &history, &ids).await;
+    assert_eq!(history.task(&ids[0]).unwrap().losses, 0, "a stop in order costs no loss");
+    stopped_in_order(&mut dev, Signal::SIGTERM, &data).await;
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_a_clear_error_and_a_given_one_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let refused = refused_start(&data, &["--http", &address]).await;
+    assert!(refused.contains(&address) && refused.contains("--http"), "{refused}");
+    let url = format!("nats://{address}");
+    let refused = refused_start(&data, &["--nats", &url]).await;
+    assert!(refused.contains(&address) && refused.contains("--nats"), "{refused}");
+    let refused = refused_start(&data, &["--nats", "nats://nowhere"]).await;
+    assert!(refused.contains("--nats") && refused.contains("nats://ADDRESS:PORT"), "{refused}");
+
+    drop(taken);
+    let mut dev = Dev::start(&data, &["--nats", &url]).await;
+    assert_eq!(self::address(&dev), address, "the broker listens where it was told to");
+    stopped_in_order(&mut dev, Signal::SIGTERM, &data).await;
+}
+
+/// What a start that fails says; it leaves no process and prints no line.
+async fn refused_start(data: &Path, arguments: &[&str]) -> String {
+    let Output { status, stdout, stderr } = dev_command(data, arguments).output().await.unwrap();
+    assert!(!status.success());
+    assert_eq!(String::from_utf8_lossy(&stdout), "", "no line where nothing is ready");
+    String::from_utf8_lossy(&stderr).into_owned()
+}

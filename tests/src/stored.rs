@@ -1,0 +1,33 @@
+//! What lies in the broker's streams, counted by the broker itself.
+
+use async_nats::ConnectOptions;
+use async_nats::jetstream::{self, Context};
+use wire::{Function, subjects};
+
+use crate::Kit;
+
+/// A look at the streams of a kit's broker, with the rights of `provision`.
+pub struct Stored {
+    context: Context,
+}
+
+impl Stored {
+    /// Connects.
+    pub async fn of(kit: &Kit) -> Self {
+        let seed = kit.stack.settings.seed(Function::Provision).unwrap();
+        let options =
+            ConnectOptions::with_nkey(seed).custom_inbox_prefix(subjects::inbox(Function::Provision));
+        let client = options.connect(&kit.stack.settings.nats_url).await.unwrap();
+        Self { context: jetstream::new(client) }
+    }
+
+    /// How many messages a stream holds; an object is some, one that is gone is none.
+    pub async fn messages(&self, stream: &str) -> u64 {
+        self.context.get_stream(stream).await.unwrap().cached_info().state.messages
+    }
+
+    /// The broker's stream of request and response bodies.
+    pub fn bodies() -> String {
+        subjects::object_stream(wire::topology::BODIES)
+    }
+}
