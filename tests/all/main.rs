@@ -12,3 +12,5 @@ mod aimms;
 mod bodies;
 mod dev;
 mod lifecycle;
+mod tidy;
+mod topology;

@@ -39,6 +39,7 @@ pub struct StackOptions {
 pub struct Replica {
     /// Which function.
     pub function: Function,
+    broker: Broker,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -128,7 +129,8 @@ impl Stack {
         };
         let stop = CancellationToken::new();
         let broker = self.connect(function).await?;
-        let context = Context { broker, settings: Arc::clone(&self.settings), stop: stop.clone() };
+        let context =
+            Context { broker: broker.clone(), settings: Arc::clone(&self.settings), stop: stop.clone() };
         let running = match listener {
             Some(listener) => ingress::serve(context, listener).boxed(),
             None => run(function, context),
@@ -138,7 +140,7 @@ impl Stack {
                 tracing::error!(%function, %error, "a function ended");
             }
         });
-        Ok(Replica { function, stop, task })
+        Ok(Replica { function, broker, stop, task })
     }
 
     /// Waits until every function answers and a runner is up.
@@ -208,17 +210,20 @@ impl Stack {
 }
 
 impl Replica {
-    /// Stops it in order.
+    /// Stops it in order, its connection last.
     pub async fn stop(self) {
         self.stop.cancel();
         // A replica that panicked has been reported by the runtime.
         let _ = self.task.await;
+        self.broker.close().await;
     }
 
-    /// Ends it in the middle of whatever it does, as a crash would.
+    /// Ends it in the middle of whatever it does, as a crash would. The connection goes with it, so that
+    /// nothing that it had begun speaks to the broker any more.
     pub async fn abort(self) {
         self.task.abort();
         let _ = self.task.await;
+        self.broker.close().await;
     }
 }
 

@@ -21,8 +21,13 @@ pub async fn serve(settings: Settings, functions: &[Function]) -> Result<ExitCod
         let seed = settings.seed(*function).map_err(StackError::Text)?;
         let credentials = Credentials { function: *function, seed };
         let broker = Broker::connect(&settings.nats_url, &credentials).await.map_err(StackError::text)?;
-        let context = Context { broker, settings: Arc::clone(&settings), stop: stop.clone() };
-        running.spawn(boot::run(*function, context));
+        let context = Context { broker: broker.clone(), settings: Arc::clone(&settings), stop: stop.clone() };
+        let function = boot::run(*function, context);
+        running.spawn(async move {
+            let ended = function.await;
+            broker.close().await;
+            ended
+        });
     }
     let mut failed = None;
     while let Some(ended) = running.join_next().await {

@@ -193,7 +193,7 @@ impl Broker {
         let inbox = self.client.new_inbox();
         let mut answers = self.client.subscribe(inbox.clone()).await.map_err(Error::unavailable)?;
         let body = serde_json::json!({ "batch": count, "seq": cursor, "next_by_subj": subject });
-        let request = format!("$JS.API.DIRECT.GET.{stream}");
+        let request = subjects::direct_get(stream);
         let sent = self.client.publish_with_reply(request, inbox, Bytes::from(body.to_string())).await;
         sent.map_err(Error::unavailable)?;
         let mut batch = Vec::with_capacity(count);
@@ -248,7 +248,7 @@ impl Bodies {
         let stream = subjects::object_stream(self.store);
         let subject = subjects::object_meta(self.store, &BASE64URL.encode(name.as_bytes()));
         let found =
-            self.broker.direct_get(format!("$JS.API.DIRECT.GET.{stream}.{subject}"), Bytes::new()).await?;
+            self.broker.direct_get(subjects::direct_get_last(&stream, &subject), Bytes::new()).await?;
         let meta = found.filter(|(_, payload)| !payload.is_empty());
         let meta = meta.and_then(|(_, payload)| serde_json::from_slice::<Meta>(&payload).ok());
         Ok(meta.filter(|meta| !meta.deleted).map(|meta| meta.size))

@@ -34,7 +34,7 @@ impl<T: Serialize + DeserializeOwned> Bucket<T> {
     /// The value under a key with its revision; `None` where there never was one.
     pub async fn get(&self, key: &str) -> Result<Option<(u64, T)>, Error> {
         let stream = subjects::bucket_stream(self.name);
-        let subject = format!("$JS.API.DIRECT.GET.{stream}.{}", subjects::bucket_key(self.name, key));
+        let subject = subjects::direct_get_last(&stream, &subjects::bucket_key(self.name, key));
         match self.broker.direct_get(subject, Bytes::new()).await? {
             None => Ok(None),
             Some((revision, payload)) => {
@@ -93,12 +93,12 @@ impl<T: Serialize + DeserializeOwned> Bucket<T> {
         Err(Error::unavailable(format!("{} {key} was changed by others all the time", self.name)))
     }
 
-    /// Every value with its key. For small buckets; large ones are followed by a feed.
+    /// The sequence of the newest write to any key; 0 where there never was one.
     pub async fn last_sequence(&self) -> Result<u64, Error> {
         let stream = subjects::bucket_stream(self.name);
         let body = serde_json::json!({ "last_by_subj": subjects::bucket_key(self.name, ">") });
-        let subject = format!("$JS.API.DIRECT.GET.{stream}");
-        let found = self.broker.direct_get(subject, Bytes::from(body.to_string())).await?;
+        let found =
+            self.broker.direct_get(subjects::direct_get(&stream), Bytes::from(body.to_string())).await?;
         Ok(found.map_or(0, |(sequence, _)| sequence))
     }
 }

@@ -46,17 +46,27 @@ pub struct Broker {
     pub(crate) client: Client,
     pub(crate) function: Function,
     reconnects: watch::Receiver<u64>,
+    closed: watch::Receiver<bool>,
+}
+
+/// Where the client's events are noted for those who wait for them.
+struct Notes {
+    reconnects: watch::Sender<u64>,
+    closed: watch::Sender<bool>,
 }
 
 /// Answers wait here; the client drops messages beyond it, and every user of a subscription notices gaps.
 const SUBSCRIPTION_CAPACITY: usize = 65_536;
+/// How long closing may take; a broker that is away can't say goodbye.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Broker {
     /// Connects and waits until the broker has accepted the user. Later breaks heal by themselves.
     pub async fn connect(url: &str, credentials: &Credentials) -> Result<Self, ConnectError> {
         let function = credentials.function;
-        let (sender, reconnects) = watch::channel(0);
-        let sender = Arc::new(sender);
+        let (reconnects_sender, reconnects) = watch::channel(0);
+        let (closed_sender, closed) = watch::channel(false);
+        let notes = Arc::new(Notes { reconnects: reconnects_sender, closed: closed_sender });
         let options = ConnectOptions::with_nkey(credentials.seed.clone())
             .name(format!("tasklane-{function}"))
             .custom_inbox_prefix(subjects::inbox(function))
@@ -64,12 +74,12 @@ impl Broker {
             .ping_interval(Duration::from_secs(5))
             .reconnect_delay_callback(|attempt| Duration::from_millis((attempt as u64 * 20).min(500)))
             .event_callback(move |event| {
-                let sender = Arc::clone(&sender);
-                async move { note(function, &event, &sender) }
+                let notes = Arc::clone(&notes);
+                async move { note(function, &event, &notes) }
             });
         let client = options.connect(url).await;
         let client = client.map_err(|e| ConnectError { url: url.to_owned(), reason: e.to_string() })?;
-        Ok(Self { client, function, reconnects })
+        Ok(Self { client, function, reconnects, closed })
     }
 
     /// The function whose connection this is.
@@ -103,16 +113,35 @@ impl Broker {
             tracing::warn!(%error, "the last messages to the broker could not be flushed");
         }
     }
+
+    /// Sends what is still buffered, ends every subscription and closes the connection, for all clones. What
+    /// still uses it ends then, and a broker that stops after this breaks nothing.
+    pub async fn close(&self) {
+        // Both failures mean that the connection is closed already.
+        let _ = self.client.drain().await;
+        let mut closed = self.closed.clone();
+        if tokio::time::timeout(CLOSE_PATIENCE, closed.wait_for(|closed| *closed)).await.is_err() {
+            tracing::debug!(function = %self.function, "the connection to the broker was not closed in order");
+        }
+    }
+
+    /// Whether `close` was called and has ended.
+    pub(crate) fn is_closed(&self) -> bool {
+        *self.closed.borrow()
+    }
 }
 
-fn note(function: Function, event: &Event, reconnects: &watch::Sender<u64>) {
+fn note(function: Function, event: &Event, notes: &Notes) {
     match event {
-        Event::Connected => reconnects.send_modify(|count| *count += 1),
+        Event::Connected => notes.reconnects.send_modify(|count| *count += 1),
         Event::Disconnected => tracing::warn!(%function, "the connection to the broker broke; trying again"),
         Event::SlowConsumer(_) => tracing::warn!(%function, "messages came faster than they were taken"),
         Event::ServerError(error) => tracing::warn!(%function, %error, "the broker refused something"),
         Event::ClientError(error) => tracing::debug!(%function, %error, "the broker's client met an error"),
-        Event::LameDuckMode | Event::Draining | Event::Closed => {
+        Event::Closed => {
+            notes.closed.send_replace(true);
+        }
+        Event::LameDuckMode | Event::Draining => {
             tracing::debug!(%function, ?event, "the connection to the broker changes");
         }
     }

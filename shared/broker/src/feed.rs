@@ -46,7 +46,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Feed<T> {
         let bucket = bucket.clone();
         tokio::spawn(async move {
             let mut follower = Follower { bucket, sender, seen: 0 };
-            while !follower.sender.is_closed() {
+            while !follower.sender.is_closed() && !follower.bucket.broker.is_closed() {
                 if let Err(reason) = follower.follow_once().await {
                     tracing::debug!(bucket = follower.bucket.name, reason, "following again");
                     tokio::time::sleep(Duration::from_millis(RETRY_MILLIS)).await;
@@ -56,7 +56,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Feed<T> {
         Self { news }
     }
 
-    /// The next piece of news. `None` only if the runtime stops.
+    /// The next piece of news. `None` once the connection is closed for good.
     pub async fn next(&mut self) -> Option<News<T>> {
         self.news.recv().await
     }

@@ -149,7 +149,7 @@ impl Reader<'_> {
 }
 
 /// Every variable of ours, so that a mistyped one is refused and not ignored.
-const KNOWN: [&str; 17] = [
+pub const KNOWN: [&str; 17] = [
     "TASKLANE_NATS_URL",
     "TASKLANE_KEYS",
     "TASKLANE_PEPPER",

@@ -53,7 +53,9 @@ where
     let broker = Broker::connect(&settings.nats_url, &credentials).await.map_err(RunError::from_text)?;
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));
-    run(Context { broker, settings: Arc::new(settings), stop }).await
+    let ended = run(Context { broker: broker.clone(), settings: Arc::new(settings), stop }).await;
+    broker.close().await;
+    ended
 }
 
 /// Cancels the token at the first SIGINT or SIGTERM.

@@ -62,6 +62,16 @@ pub fn bucket_stream(bucket: &str) -> String {
     format!("KV_{bucket}")
 }
 
+/// `$JS.API.DIRECT.GET.KV_tasks`: reads from a stream by what the request's body says.
+pub fn direct_get(stream: &str) -> String {
+    format!("$JS.API.DIRECT.GET.{stream}")
+}
+
+/// `$JS.API.DIRECT.GET.KV_tasks.$KV.tasks.demo.efa6…`: reads the newest message of one subject.
+pub fn direct_get_last(stream: &str, subject: &str) -> String {
+    format!("{}.{subject}", direct_get(stream))
+}
+
 /// `OBJ_bodies`: the stream behind an object store.
 pub fn object_stream(store: &str) -> String {
     format!("OBJ_{store}")

@@ -1,0 +1,39 @@
+# What people do with the repository. CI runs `.ci/run` and nothing else, and so does `just ci`.
+
+# List the recipes
+default:
+    @just --list
+
+# Format everything
+fmt:
+    cargo fmt --all
+
+# Formatting and lints, as CI has them
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Every test, or those whose name contains FILTER
+test *FILTER:
+    cargo test {{FILTER}}
+
+# From nothing to the checked result of a real task
+demo *ARGUMENTS:
+    cargo run --release -- demo {{ARGUMENTS}}
+
+# Measure a stack of its own
+bench *ARGUMENTS:
+    cargo run --release -- bench {{ARGUMENTS}}
+
+# Print topology.json and permissions.conf anew from shared/wire
+broker-config:
+    cargo run --quiet --package wire --example print topology > broker-config/topology.json
+    cargo run --quiet --package wire --example print permissions > broker-config/permissions.conf
+
+# Licences, advisories and who may use which crate (needs cargo-deny)
+deny:
+    cargo deny check
+
+# All that has to pass before a merge
+ci:
+    bash .ci/run
