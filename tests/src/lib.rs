@@ -57,6 +57,7 @@ pub fn options(folder: &TempDir) -> StackOptions {
         replicas: 2,
         broker_apart: false,
         settings,
+        users: Vec::new(),
     }
 }
 

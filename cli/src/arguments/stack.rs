@@ -52,9 +52,21 @@ pub struct ServeArguments {
 /// `bench …`.
 #[derive(Debug, Args)]
 pub struct BenchArguments {
-    /// What to measure, and how
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub arguments: Vec<OsString>,
+    /// A first impression in about two minutes: one round, and shorter ones
+    #[arg(long)]
+    pub quick: bool,
+    /// Only this durability class; without it, both
+    #[arg(long, value_enum)]
+    pub durability: Option<Durability>,
+    /// Write a page with plots, and the document it is made from, into this folder
+    #[arg(long, value_name = "DIR")]
+    pub page: Option<PathBuf>,
+    /// Measure nothing: take the document that an earlier run wrote
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["quick", "durability"])]
+    pub from: Option<PathBuf>,
+    /// The process that is measured; started by `bench` itself
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub stack: Option<PathBuf>,
 }
 
 /// `keep …`.

@@ -14,6 +14,7 @@ use service::{CancellationToken, Context, Durability, RunError, Settings};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use wire::Function;
+use wire::permissions::ExtraUser;
 
 use super::StackError;
 use super::files::Files;
@@ -33,6 +34,8 @@ pub struct StackOptions {
     pub broker_apart: bool,
     /// The settings; those that name places in the data folder are overwritten.
     pub settings: Settings,
+    /// Broker users beside those of the functions and of the demo tenant's programs.
+    pub users: Vec<ExtraUser>,
 }
 
 /// A replica of a function that was started.
@@ -237,7 +240,7 @@ fn start_broker(options: StackOptions) -> Result<Started, StackError> {
     let files = Files::prepare(&data)?;
     let storage = files.storage_bytes(options.settings.sizes.storage_bytes)?;
     let sync = options.settings.durability.sync_interval();
-    let (config, environment) = files.broker_config(&options.broker_listen, sync, storage)?;
+    let (config, environment) = files.broker_config(&options.broker_listen, sync, storage, &options.users)?;
     nats_server::end_orphan(&config).map_err(StackError::text)?;
     check_free(&options.broker_listen)?;
     let server = Server::start(ServerOptions {

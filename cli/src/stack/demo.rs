@@ -36,6 +36,7 @@ pub async fn demo(settings: Settings, exit: bool, json: bool) -> Result<ExitCode
         replicas: 1,
         broker_apart: false,
         settings,
+        users: Vec::new(),
     })
     .await?;
     let api_key = stack.api_key()?;

@@ -37,6 +37,7 @@ pub async fn dev(mut settings: Settings, arguments: &DevArguments, json: bool) -
         replicas: 1,
         broker_apart: std::io::stdin().is_terminal(),
         settings,
+        users: Vec::new(),
     };
     let stop = CancellationToken::new();
     tokio::spawn(service::stop_on_signal(stop.clone()));

@@ -106,6 +106,7 @@ impl Files {
         listen: &str,
         sync_interval: &str,
         storage_bytes: u64,
+        users: &[ExtraUser],
     ) -> Result<(PathBuf, Vec<(String, String)>), StackError> {
         let demo = ExtraUser {
             name: "demo".to_owned(),
@@ -115,9 +116,10 @@ impl Files {
                 subscribe: vec!["demo.>".to_owned(), "_INBOX.>".to_owned()],
             },
         };
+        let users = [&[demo], users].concat();
         let config = self.broker().join("nats.conf");
         write(&config, SERVER_CONF)?;
-        write(&self.broker().join("permissions.conf"), &permissions::print(&[demo]))?;
+        write(&self.broker().join("permissions.conf"), &permissions::print(&users))?;
         let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
         let mut environment = vec![
             ("TASKLANE_SERVER_NAME".to_owned(), quoted("tasklane")),
