@@ -40,7 +40,6 @@ impl Floor {
             name: TASKS.to_owned(),
             subjects: vec!["bench.task.>".to_owned()],
             retention: RetentionPolicy::WorkQueue,
-            max_bytes: 256 * 1024 * 1024,
             ..Config::default()
         };
         let results = Config {
@@ -51,7 +50,6 @@ impl Floor {
                 destination: "bench.done.>".to_owned(),
                 headers_only: false,
             }),
-            max_bytes: 1024 * 1024 * 1024,
             ..Config::default()
         };
         let consumer = pull::Config {
