@@ -32,7 +32,7 @@ fn the_contract_lines_are_accepted() {
         "tasklane demo --exit".to_owned(),
         "tasklane dev --http 127.0.0.1:0 --data d --nats nats://127.0.0.1:4222 --durability interval --json".to_owned(),
         "tasklane serve create status".to_owned(),
-        "tasklane bench --anything 5".to_owned(),
+        "tasklane bench --quick".to_owned(),
         "tasklane keep --anything".to_owned(),
         "tasklane app publish dir --latest".to_owned(),
         "tasklane app list --json".to_owned(),
