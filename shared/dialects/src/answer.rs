@@ -4,19 +4,25 @@
 use domain::Payload;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Response, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 use wire::{Code, Error};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain");
 const ANY_BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// The error object; names and order are AIMMS'.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
 #[serde(rename_all = "camelCase")]
-struct ErrorObject<'a> {
+pub(crate) struct ErrorObject<'a> {
+    /// The HTTP status.
     error_code: u16,
+    /// A stable word for what happened.
     error_id: &'static str,
+    /// What happened and what to do, for people.
     message: &'a str,
 }
 
@@ -31,6 +37,11 @@ pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response<Vec<u
 /// JSON that is written already.
 pub(crate) fn json_text(status: StatusCode, body: Vec<u8>) -> Response<Vec<u8>> {
     respond(status, [(CONTENT_TYPE, JSON)], body)
+}
+
+/// Plain ASCII text.
+pub(crate) fn plain_text(body: Vec<u8>) -> Response<Vec<u8>> {
+    respond(StatusCode::OK, [(CONTENT_TYPE, PLAIN_TEXT)], body)
 }
 
 /// 200 and nothing else.
@@ -102,7 +113,7 @@ pub fn status_of(code: Code) -> StatusCode {
 }
 
 /// The stable word of each code, for programs that tell errors apart.
-fn id_of(code: Code) -> &'static str {
+pub(crate) fn id_of(code: Code) -> &'static str {
     match code {
         Code::BadRequest => "BAD_REQUEST",
         Code::Unauthenticated => "UNAUTHENTICATED",

@@ -20,6 +20,7 @@ pub mod cases;
 mod headers;
 mod listing;
 mod moment;
+mod openapi;
 mod path;
 mod query;
 mod router;

@@ -26,12 +26,19 @@ impl Parameters {
 
     /// The value of a parameter. One that is given twice is refused, because the two could contradict.
     pub fn get(&self, name: &str) -> Result<Option<&str>, Error> {
+        #[cfg(test)]
+        asked::note(name);
         let mut values =
             self.pairs.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
         match (values.next(), values.next()) {
             (value, None) => Ok(value),
             (_, Some(_)) => Err(bad(format!("parameter '{name}' is given more than once; give it once"))),
         }
+    }
+
+    /// Whether a parameter is given at all, for refusing what is not there.
+    pub fn has(&self, name: &str) -> bool {
+        self.pairs.iter().any(|(known, _)| known == name)
     }
 
     /// The value of a parameter that is `true` or `false` in any case; `None` if it is not given.
@@ -72,6 +79,29 @@ fn form_text(text: &str, pair: &str) -> Result<String, Error> {
     decode(spaced).ok_or_else(|| {
         bad(format!("the query part '{}' is not valid percent-encoded UTF-8 text", shown(pair)))
     })
+}
+
+/// Which names were looked for, so that a test can hold them against a document.
+#[cfg(test)]
+pub(crate) mod asked {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
+    thread_local! {
+        static NAMES: RefCell<BTreeSet<String>> = RefCell::default();
+    }
+
+    pub(super) fn note(name: &str) {
+        NAMES.with_borrow_mut(|names| names.insert(name.to_owned()));
+    }
+
+    pub(crate) fn forget() {
+        NAMES.with_borrow_mut(BTreeSet::clear);
+    }
+
+    pub(crate) fn names() -> BTreeSet<String> {
+        NAMES.with_borrow(Clone::clone)
+    }
 }
 
 #[cfg(test)]

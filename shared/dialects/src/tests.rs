@@ -128,7 +128,7 @@ fn every_code_has_the_same_status_in_every_dialect() {
 fn unknown_paths_are_answered_by_the_dialect_above_them() {
     let router = Router::new(ALL).unwrap();
     for (path, expected) in [
-        ("/pro-api/v2", "aimms_tasks_v2"),
+        ("/pro-api/v1", "aimms_tasks_v1"),
         ("/pro-api/v2/nothing", "aimms_tasks_v2"),
         ("/pro-api/v2x", "tasklane"),
         ("/tasklane/v1/x", "tasklane"),

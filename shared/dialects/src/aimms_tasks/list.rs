@@ -34,6 +34,11 @@ const NAMES: Names = Names {
     ],
 };
 
+/// The words of `sort`.
+pub(super) fn sort_fields() -> Vec<&'static str> {
+    NAMES.sort.iter().map(|(name, _)| *name).collect()
+}
+
 /// Reads the list that is asked for.
 pub(super) fn query(parameters: &Parameters) -> Result<Query, Error> {
     listing::query(parameters, &NAMES)

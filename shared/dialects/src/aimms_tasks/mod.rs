@@ -1,6 +1,7 @@
 //! The AIMMS PRO Tasks REST API (reference/aimms.md §1 and §2). Each version is a file with its own route
 //! table; the files beside them hold what the versions share.
 
+mod document;
 mod list;
 mod model;
 mod request;

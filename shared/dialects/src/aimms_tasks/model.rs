@@ -3,37 +3,65 @@
 use domain::list::Summary;
 use domain::task::state::TaskState;
 use domain::{SessionId, TaskId, Timestamp};
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use serde_json::ser::{Formatter, PrettyFormatter};
 
-/// One task.
-#[derive(Serialize)]
+/// The words for states.
+pub(super) const STATES: [&str; 6] = ["queued", "assigned", "running", "solving", "completed", "failed"];
+
+/// One task. Its times are `YYYY-MM-DD hh:mm:ss.ffffff` in UTC.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Task<'a> {
+    /// Its id.
+    #[schemars(with = "String", extend("format" = "uuid"))]
     id: TaskId,
+    /// The app.
     app_name: &'a str,
+    /// The version of the app, the resolved one where it was created without.
     app_version: &'a str,
+    /// The service that it runs.
     service_name: &'a str,
+    /// Where it stands.
+    #[schemars(extend("enum" = STATES))]
     state: &'static str,
+    /// When it was taken in.
+    #[schemars(with = "String")]
     #[serde(serialize_with = "as_date_and_clock")]
     created_at: Option<Timestamp>,
+    /// When it got a session.
+    #[schemars(with = "Option<String>")]
     #[serde(serialize_with = "as_date_and_clock")]
     assigned_at: Option<Timestamp>,
+    /// When its process started.
+    #[schemars(with = "Option<String>")]
     #[serde(serialize_with = "as_date_and_clock")]
     running_at: Option<Timestamp>,
+    /// When it ended.
+    #[schemars(with = "Option<String>")]
     #[serde(serialize_with = "as_date_and_clock")]
     ended_at: Option<Timestamp>,
-    /// Seconds.
+    /// Seconds that it waited.
     queue_time: f64,
-    /// Seconds.
+    /// Seconds that it ran.
     run_time: f64,
+    /// What its process returned.
     return_code: Option<i32>,
+    /// Why it failed.
     error_message: Option<&'a str>,
+    /// The session that it runs or ran in.
+    #[schemars(with = "Option<String>", extend("format" = "uuid"))]
     session_id: Option<SessionId>,
+    /// The user that owns it.
     username: &'a str,
+    /// The environment of that user.
     user_environment: &'a str,
+    /// When it is to run, if it was scheduled.
     schedule_for: Option<&'a str>,
+    /// After what time it runs again, if it recurs.
     schedule_interval: Option<&'a str>,
+    /// Number of this run, if it recurs.
     group_index: Option<u64>,
 }
 
@@ -65,20 +93,33 @@ impl<'a> Task<'a> {
 }
 
 /// A page of a list.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Tasks<'a> {
+    /// The tasks of the page.
     pub(super) current_batch: Vec<Task<'a>>,
+    /// How many tasks the whole list has.
     pub(super) total_tasks: u64,
 }
 
+/// The version of the service.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Version {
+    /// Its number.
+    pub(super) version: &'static str,
+}
+
 /// The caller, as `get_current_user` tells it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct CurrentUser<'a> {
+    /// The environment of the user.
     pub(super) environment_name: &'a str,
+    /// The key may administer.
     #[serde(rename = "isAdmin")]
     pub(super) is_admin: bool,
+    /// The key may publish apps.
     #[serde(rename = "isAppPublisher")]
     pub(super) is_app_publisher: bool,
+    /// The user.
     pub(super) name: &'a str,
 }
 

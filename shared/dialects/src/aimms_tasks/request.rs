@@ -44,7 +44,7 @@ pub(super) fn create(request: &Request<'_>, names: &Names) -> Result<Plan, Error
 /// Refuses a create that asks for what is not there yet.
 pub(super) fn check_supported(request: &Request<'_>, parameters: &Parameters) -> Result<(), Error> {
     for parameter in UNSUPPORTED_PARAMETERS {
-        if parameters.get(parameter)?.is_some() {
+        if parameters.has(parameter) {
             return Err(unsupported("parameter", parameter));
         }
     }

@@ -1,5 +1,7 @@
 //! Version 2 of the AIMMS Tasks API under `/pro-api/v2`. The operation ids are AIMMS' own; every success is a 200.
 
+use std::sync::LazyLock;
+
 use domain::list::Summary;
 use domain::payload::BODY_BYTES_MAX;
 use domain::{Caller, Scope};
@@ -7,9 +9,11 @@ use http::{Method, Response, StatusCode};
 use serde::Serialize;
 use wire::Error;
 
-use super::list;
-use super::model::{CurrentUser, Task, Tasks, write};
+use super::model::{CurrentUser, Task, Tasks, Version, write};
 use super::request::{self, INTERRUPT_BYTES_MAX};
+use super::{document, list};
+use crate::openapi::Document;
+use crate::query::wrong;
 use crate::{Access, BodyKind, Dialect, Outcome, Parameters, Plan, Request, Route, answer, headers};
 
 /// AIMMS Tasks v2.
@@ -70,6 +74,13 @@ static ROUTES: &[Route] = &[
     },
     Route {
         method: Method::GET,
+        path: "/pro-api/v2",
+        operation: "get_openapi_specification",
+        access: Access::AnyKey,
+        body: BodyKind::None,
+    },
+    Route {
+        method: Method::GET,
         path: "/pro-api/v2/version",
         operation: "get_version",
         access: Access::AnyKey,
@@ -104,8 +115,9 @@ impl Dialect for V2 {
     fn decode(&self, route: &Route, request: &Request<'_>, _caller: Option<&Caller>) -> Result<Plan, Error> {
         let parameters = Parameters::parse(request.query)?;
         // Read here and again while encoding, so that a wrong value is refused before anything is done.
-        parameters.boolean(PRETTY)?;
+        let check_form = || parameters.boolean(PRETTY).map(drop);
         let create = |version| {
+            check_form()?;
             request::check_supported(request, &parameters)?;
             let names = request::Names { app: "appName", version, service: "serviceName" };
             request::create(request, &names)
@@ -117,8 +129,12 @@ impl Dialect for V2 {
         match route.operation {
             "create_task" => create(Some("appVersion")),
             "create_task_latest_version" => create(None),
-            "get_tasks" => list::query(&parameters).map(Plan::List),
+            "get_tasks" => {
+                check_form()?;
+                list::query(&parameters).map(Plan::List)
+            }
             "get_task" => {
+                check_form()?;
                 let wait_ms = headers::preferred_wait_ms(request.headers);
                 existing().map(|id| Plan::Get { id, wait_ms })
             }
@@ -128,6 +144,7 @@ impl Dialect for V2 {
                 request::interrupt_kind(request.body).map(|kind| Plan::Interrupt { id, kind })
             }
             "get_task_response" => existing().map(|id| Plan::Fetch { id }),
+            "get_openapi_specification" => form(&parameters).map(|_| Plan::Nothing),
             "get_version" | "get_current_user" => Ok(Plan::Nothing),
             other => Err(Error::internal(format!("operation {other} has no decoding"))),
         }
@@ -152,10 +169,11 @@ impl Dialect for V2 {
             Outcome::Body(payload) => answer::body(&payload),
             Outcome::Interrupted(_) => answer::empty(),
             Outcome::Done => match (route.operation, caller) {
+                ("get_openapi_specification", _) => specification(request),
                 ("get_version", _) => {
-                    json(request, &serde_json::json!({ "version": env!("CARGO_PKG_VERSION") }))
+                    answer::json(StatusCode::OK, &Version { version: env!("CARGO_PKG_VERSION") })
                 }
-                ("get_current_user", Some(caller)) => json(request, &current_user(caller)),
+                ("get_current_user", Some(caller)) => answer::json(StatusCode::OK, &current_user(caller)),
                 _ => answer::empty(),
             },
             Outcome::Logs(_) | Outcome::Sessions(_) | Outcome::Admin(_) | Outcome::Health(_) => {
@@ -177,6 +195,32 @@ fn json(request: &Request<'_>, value: &impl Serialize) -> Response<Vec<u8>> {
     match write(value, pretty.ok().flatten().unwrap_or(false)) {
         Ok(text) => answer::json_text(StatusCode::OK, text),
         Err(failed) => answer::error(&Error::internal(failed)),
+    }
+}
+
+/// How the document is asked for.
+#[derive(Clone, Copy)]
+enum Form {
+    Yaml,
+    Json,
+}
+
+fn form(parameters: &Parameters) -> Result<Form, Error> {
+    match parameters.get("format")? {
+        None | Some("yaml") => Ok(Form::Yaml),
+        Some("json") => Ok(Form::Json),
+        Some(other) => Err(wrong("format", other, "yaml or json")),
+    }
+}
+
+/// The OpenAPI document of this API. It is the same in every answer, so it is made once.
+static DOCUMENT: LazyLock<Document> = LazyLock::new(|| Document::new(&V2, &document::V2));
+
+fn specification(request: &Request<'_>) -> Response<Vec<u8>> {
+    match Parameters::parse(request.query).and_then(|parameters| form(&parameters)) {
+        Ok(Form::Yaml) => answer::plain_text(DOCUMENT.yaml.clone().into_bytes()),
+        Ok(Form::Json) => answer::json_text(StatusCode::OK, DOCUMENT.json.clone().into_bytes()),
+        Err(error) => answer::error(&error),
     }
 }
 
