@@ -51,24 +51,29 @@ fn pretty() -> Parameter {
     )
 }
 
+fn whole_number() -> Value {
+    json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX })
+}
+
 fn group_index() -> Parameter {
     let about = "Index of the run within its group; the last one if it is not given.";
-    query("groupIndex", about, json!({ "type": "integer", "minimum": 0 }))
+    query("groupIndex", about, whole_number())
 }
 
 fn wait() -> Parameter {
-    let about = "`wait=SECONDS` answers after the end of the task or after that time, at most 60 seconds.";
-    header("Prefer", about, json!({ "type": "string", "pattern": "^wait=[0-9]{1,2}$" }))
+    let about = "`wait=SECONDS` answers after the end of the task or after that time, at most 60 seconds. Any \
+                 other preference is ignored.";
+    header("Prefer", about, json!({ "type": "string" }))
 }
 
 /// A comma-separated list of words, each perhaps with a sign.
 fn words(sign: &str, words: &[&str]) -> Value {
     let word = format!("{sign}({})", words.join("|"));
-    json!({ "type": "string", "pattern": format!("^{word}(,{word})*$") })
+    json!({ "type": "string", "pattern": format!("^({word}(,{word})*)?$") })
 }
 
 fn list_parameters() -> Vec<Parameter> {
-    let whole = json!({ "type": "integer", "minimum": 0 });
+    let whole = whole_number();
     let date = json!({ "type": "string", "format": "date" });
     vec![
         query("appName", "Only tasks of this app.", name()),
@@ -104,7 +109,7 @@ fn create_parameters() -> Vec<Parameter> {
 
 /// An operation without a body of its own, which needs an existing task.
 fn on_task(summary: &'static str, parameters: Vec<Parameter>, answer: Answer) -> Operation {
-    Operation { summary, parameters, body: None, answer, refusals: &[Code::TaskNotFound] }
+    Operation { summary, parameters, body: None, answer, links: &[], refusals: &[Code::TaskNotFound] }
 }
 
 type Answer = (&'static str, Vec<(&'static str, Value)>);
@@ -127,6 +132,7 @@ fn create(summary: &'static str, schemas: &mut Schemas) -> Operation {
         parameters: create_parameters(),
         body: Some(Body { about, media_type: "application/octet-stream", schema: bytes() }),
         answer: as_json("The task.", schemas.of::<Task<'static>>()),
+        links: &["get_task", "interrupt_task", "delete_task", "get_task_response"],
         refusals: CREATE_REFUSALS,
     }
 }
@@ -156,13 +162,20 @@ fn specification() -> Operation {
         parameters: vec![query("format", "Its form.", format)],
         body: None,
         answer: ("The document; YAML comes as text/plain.", forms),
+        links: &[],
         refusals: &[],
     }
 }
 
 fn operation(id: &str, schemas: &mut Schemas) -> Option<Operation> {
-    let plain =
-        |summary, answer| Operation { summary, parameters: vec![], body: None, answer, refusals: &[] };
+    let plain = |summary, answer| Operation {
+        summary,
+        parameters: vec![],
+        body: None,
+        answer,
+        links: &[],
+        refusals: &[],
+    };
     Some(match id {
         "create_task" => create("Creates a task of a named version of an app.", schemas),
         "create_task_latest_version" => create("Creates a task of the latest version of an app.", schemas),

@@ -42,6 +42,8 @@ pub(crate) struct Operation {
     pub body: Option<Body>,
     /// What its answer is, for each media type the schema; none for an empty answer.
     pub answer: (&'static str, Vec<(&'static str, Value)>),
+    /// The operations that take the `id` of the answer as theirs.
+    pub links: &'static [&'static str],
     /// Why it may be refused, beside what holds for every route.
     pub refusals: &'static [Code],
 }
@@ -138,6 +140,13 @@ fn operation(dialect: &dyn Dialect, api: &Api, route: &Route, said: Operation, e
     let mut answer = json!({ "description": about });
     if !content.is_empty() {
         set(&mut answer, "content", content.into_iter().map(media).collect());
+    }
+    if !said.links.is_empty() {
+        let link = |id: &&str| {
+            let parameters = json!({ "id": "$response.body#/id" });
+            ((*id).to_owned(), json!({ "operationId": id, "parameters": parameters }))
+        };
+        set(&mut answer, "links", said.links.iter().map(link).collect());
     }
     responses.insert(StatusCode::OK.as_str().to_owned(), answer);
     let mut written = json!({
