@@ -25,6 +25,11 @@ demo *ARGUMENTS:
 bench *ARGUMENTS:
     cargo run --release -- bench {{ARGUMENTS}}
 
+# The OpenAPI documents before the public validator and the public fuzzer, with the demo key of a fresh stack
+schemathesis *ARGUMENTS:
+    cargo build --package cli
+    python3 tests/openapi/check.py {{ARGUMENTS}}
+
 # Print topology.json and permissions.conf anew from shared/wire
 broker-config:
     cargo run --quiet --package wire --example print topology > broker-config/topology.json

@@ -32,6 +32,7 @@ const ABILITIES: [(&str, &[&str]); 13] = [
     ("hyper-util", &["cli", "ingress", "tests"]),
     ("hyper-rustls", &["cli"]),
     ("matchit", &["dialects"]),
+    ("schemars", &["dialects"]),
     ("clap", &["cli"]),
     ("tracing-subscriber", &["service"]),
     ("hmac", &["service"]),
@@ -45,7 +46,7 @@ const ABILITIES: [(&str, &[&str]); 13] = [
 const PURE: [(&str, &[&str]); 3] = [
     ("domain", &["jiff", "serde", "uuid"]),
     ("wire", &["domain", "serde", "serde_json"]),
-    ("dialects", &["domain", "http", "jiff", "matchit", "serde", "serde_json", "wire"]),
+    ("dialects", &["domain", "http", "jiff", "matchit", "schemars", "serde", "serde_json", "wire"]),
 ];
 
 struct Crate {
