@@ -25,7 +25,7 @@ const FUNCTION_ALSO: [(&str, &[&str]); 3] =
     [("admin", &["bundle"]), ("ingress", &["dialects"]), ("runner", &["bundle", "keeper"])];
 
 /// Crates of the field that only these may use: they stand for an ability that has one place.
-const ABILITIES: [(&str, &[&str]); 13] = [
+const ABILITIES: [(&str, &[&str]); 14] = [
     ("async-nats", &["broker", "tests"]),
     ("nkeys", &["cli"]),
     ("hyper", &["cli", "ingress", "tests"]),
