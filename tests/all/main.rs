@@ -10,6 +10,7 @@
 
 mod aimms;
 mod bodies;
+mod broker_away;
 mod dev;
 mod lifecycle;
 mod tidy;

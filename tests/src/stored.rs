@@ -30,4 +30,9 @@ impl Stored {
     pub fn bodies() -> String {
         subjects::object_stream(wire::topology::BODIES)
     }
+
+    /// The broker's stream of task records.
+    pub fn records() -> String {
+        subjects::bucket_stream(wire::topology::TASKS)
+    }
 }

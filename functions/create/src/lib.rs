@@ -2,6 +2,7 @@
 
 mod gauge;
 mod identity;
+mod room;
 
 use broker::{Bucket, Known, Tasks, View};
 use domain::access::rights_on;
@@ -16,14 +17,17 @@ use wire::topology::{APPS, LANES, app_key, lane_key, tasks_lane};
 use wire::{Code, Error, names};
 
 use gauge::Gauge;
+use room::Room;
 
 /// How often a key may have been used for tasks that were deleted since, before it counts as worn out.
 const GENERATIONS_MAX: u32 = 100;
 
 /// Serves until it is stopped.
 pub async fn run(context: Context) -> Result<(), RunError> {
+    let tasks = Tasks::new(&context.broker);
     let function = Create {
-        tasks: Tasks::new(&context.broker),
+        room: Room::watch(&tasks),
+        tasks,
         apps: Bucket::new(&context.broker, APPS),
         lanes: View::follow(Bucket::new(&context.broker, LANES)),
         gauge: Gauge::follow(&context.broker),
@@ -41,6 +45,7 @@ struct Create {
     apps: Bucket<App>,
     lanes: View<LaneLimits>,
     gauge: Gauge,
+    room: Room,
 }
 
 impl Create {
@@ -64,6 +69,7 @@ impl Create {
             let message = format!("lane {lane} is full: {} tasks wait; try again later", limits.max_queued);
             return Err(Error::new(Code::LaneFull, message));
         }
+        self.room.check()?;
         let task = record(&request, version, published, lane, limits.retry_limit);
         self.write(&request, task).await
     }
@@ -79,7 +85,10 @@ impl Create {
             let key = TaskKey::new(&request.caller.tenant, task.id);
             let input = Input::Create(Box::new(task.clone()));
             match self.tasks.apply(&key, &input, clock::now(), Known::Absent).await {
-                Ok(applied) => return Ok(CreateReply { repeated: !applied.written, task: applied.task }),
+                Ok(applied) => {
+                    self.room.taken(&applied.task);
+                    return Ok(CreateReply { repeated: !applied.written, task: applied.task });
+                }
                 Err(broker::tasks::ApplyError::Refused(Refusal::NotFound))
                     if request.idempotency_key.is_some() => {}
                 Err(error) => return Err(error.into()),

@@ -93,6 +93,15 @@ impl<T: Serialize + DeserializeOwned> Bucket<T> {
         Err(Error::unavailable(format!("{} {key} was changed by others all the time", self.name)))
     }
 
+    /// How many bytes it takes, and how many it may; 0 is no bound.
+    pub async fn filled(&self) -> Result<(u64, u64), Error> {
+        let context = async_nats::jetstream::new(self.broker.client.clone());
+        let stream = context.get_stream(subjects::bucket_stream(self.name)).await;
+        let stream = stream.map_err(Error::unavailable)?;
+        let info = stream.cached_info();
+        Ok((info.state.bytes, u64::try_from(info.config.max_bytes).unwrap_or(0)))
+    }
+
     /// The sequence of the newest write to any key; 0 where there never was one.
     pub async fn last_sequence(&self) -> Result<u64, Error> {
         let stream = subjects::bucket_stream(self.name);

@@ -72,6 +72,8 @@ const CODE_WRONG_LAST_SEQUENCE_UNSETTLED: u64 = 10164;
 /// A limit of the stream, of the account or of the server is reached.
 const CODES_FULL: [u64; 4] = [10077, 10023, 10028, 10047];
 const CODE_MESSAGE_TOO_LARGE: u64 = 10054;
+/// The broker runs, but its storage does not: it is starting, or was shut down because the disk is full.
+const CODES_AWAY: [u64; 3] = [10008, 10039, 10076];
 
 #[derive(Deserialize)]
 struct Ack {
@@ -116,6 +118,7 @@ fn meaning(error: &AckError) -> WriteError {
         CODE_WRONG_LAST_SEQUENCE => WriteError::Conflict,
         CODE_WRONG_LAST_SEQUENCE_UNSETTLED => WriteError::Unsettled,
         CODE_MESSAGE_TOO_LARGE => WriteError::TooLarge,
+        code if CODES_AWAY.contains(&code) => WriteError::Unknown(error.description.clone()),
         code if CODES_FULL.contains(&code) => WriteError::Full,
         code => WriteError::Refused(format!("{} (code {code})", error.description)),
     }
