@@ -8,6 +8,7 @@
     reason = "what fails in a helper of a test fails the test"
 )]
 
+mod abuse;
 mod aimms;
 mod bodies;
 mod broker_away;

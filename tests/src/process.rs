@@ -181,10 +181,12 @@ fn is_alive(pid: u32) -> bool {
     state.is_some_and(|state| state != "Z" && state != "X")
 }
 
-/// The command `tasklane serve` for functions of a kit's stack, as a program beside it.
+/// The command `tasklane serve` for functions of a kit's stack, as a program beside it. It may have 1024 files
+/// open until it asks for more, as on most machines.
 pub fn serve_command(kit: &Kit, functions: &[Function]) -> Command {
     let settings = &kit.stack.settings;
-    let mut command = Command::new(program());
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -Sn 1024; exec \"$@\"", "sh"]).arg(program());
     command.arg("serve").args(functions.iter().map(ToString::to_string));
     command
         .env("TASKLANE_NATS_URL", &settings.nats_url)

@@ -9,7 +9,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use service::{CancellationToken, Context};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -20,6 +20,8 @@ use crate::socket::{InRequest, Line, Socket};
 
 /// Connections at once, where the limit of open files allows it.
 const CONNECTIONS_MAX: usize = 8192;
+/// Open files that such a number of connections needs.
+const FILES_WANTED: u64 = 2 * CONNECTIONS_MAX as u64;
 /// Connections that are always possible, however few files may be open.
 const CONNECTIONS_LEAST: usize = 64;
 /// How long a connection may stay without a request. hyper counts it from the end of the last one; a head
@@ -81,10 +83,16 @@ pub async fn serve(context: &Context, listener: TcpListener, door: Arc<Door>) {
     }
 }
 
-/// Half of the files that may be open: the other half is for the broker and, in `dev`, for the tasks.
+/// Half of the files that may be open: the other half is for the broker and, in `dev`, for the tasks. Most
+/// machines allow 1024 at first and many more to who asks.
 fn connections_max() -> usize {
-    let soft = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
-    usize::try_from(soft / 2).unwrap_or(usize::MAX).clamp(CONNECTIONS_LEAST, CONNECTIONS_MAX)
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or_default();
+    let wanted = hard.min(FILES_WANTED).max(soft);
+    let allowed = match setrlimit(Resource::RLIMIT_NOFILE, wanted, hard) {
+        Ok(()) => wanted,
+        Err(_) => soft,
+    };
+    usize::try_from(allowed / 2).unwrap_or(usize::MAX).clamp(CONNECTIONS_LEAST, CONNECTIONS_MAX)
 }
 
 async fn connection(stream: TcpStream, door: Arc<Door>, stop: CancellationToken) {
