@@ -12,6 +12,7 @@ mod abuse;
 mod aimms;
 mod bodies;
 mod broker_away;
+mod cluster;
 mod dev;
 mod lifecycle;
 mod tidy;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use tokio::sync::watch;
 use wire::{Function, subjects};
 
@@ -61,8 +61,12 @@ const SUBSCRIPTION_CAPACITY: usize = 65_536;
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Broker {
-    /// Connects and waits until the broker has accepted the user. Later breaks heal by themselves.
+    /// Connects and waits until the broker has accepted the user. Later breaks heal by themselves. `url` may
+    /// list the nodes of a cluster with commas between; any of them will do.
     pub async fn connect(url: &str, credentials: &Credentials) -> Result<Self, ConnectError> {
+        let failed = |reason: String| ConnectError { url: url.to_owned(), reason };
+        let nodes: Result<Vec<ServerAddr>, _> = url.split(',').map(str::parse).collect();
+        let nodes = nodes.map_err(|error| failed(error.to_string()))?;
         let function = credentials.function;
         let (reconnects_sender, reconnects) = watch::channel(0);
         let (closed_sender, closed) = watch::channel(false);
@@ -77,8 +81,7 @@ impl Broker {
                 let notes = Arc::clone(&notes);
                 async move { note(function, &event, &notes) }
             });
-        let client = options.connect(url).await;
-        let client = client.map_err(|e| ConnectError { url: url.to_owned(), reason: e.to_string() })?;
+        let client = options.connect(nodes).await.map_err(|error| failed(error.to_string()))?;
         Ok(Self { client, function, reconnects, closed })
     }
 

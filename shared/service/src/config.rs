@@ -47,7 +47,7 @@ pub enum LogFormat {
 /// Every setting.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// `TASKLANE_NATS_URL`: where the broker is.
+    /// `TASKLANE_NATS_URL`: where the broker is, or the nodes of its cluster with commas between.
     pub nats_url: String,
     /// `TASKLANE_KEYS`: the folder with one `<function>.nk` seed per function.
     pub keys: PathBuf,
@@ -224,12 +224,12 @@ impl Settings {
 }
 
 const DEFAULT_URL: &str = "nats://127.0.0.1:4222";
-const URL_FORM: &str = "nats://HOST:PORT or tls://HOST:PORT";
+const URL_FORM: &str = "nats://HOST:PORT or tls://HOST:PORT, several with commas between";
 const DEFAULT_HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 
 fn broker_url(text: &str) -> Option<String> {
-    let known = text.starts_with("nats://") || text.starts_with("tls://");
-    known.then(|| text.to_owned())
+    let known = |node: &str| node.starts_with("nats://") || node.starts_with("tls://");
+    text.split(',').all(known).then(|| text.to_owned())
 }
 
 /// Reads the word of a durability class.
@@ -271,6 +271,7 @@ mod tests {
             ("TASKLANE_STORAGE_MB", "1"),
             ("TASKLANE_REPLICAS", "2"),
             ("TASKLANE_NATS_URL", "localhost"),
+            ("TASKLANE_NATS_URL", "nats://a:4222,b:4222"),
             ("TASKLANE_LOG_FORMAT", "xml"),
         ];
         for (variable, value) in wrong {

@@ -168,6 +168,8 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
         expiring: true,
         ..bucket(name, holds, percent, written_by, read_by)
     };
+    // The broker knows this for streams without copies alone; with copies it shares the syncs anyway.
+    let alone = sizes.replicas == 1;
     let task_writers = [Create, Schedule, Report, Interrupt, Delete];
     let task_readers = [Create, Schedule, Report, Interrupt, Delete, Status, Logs];
     let app_readers = [Create, Status, Interrupt, Delete, Logs, Admin];
@@ -181,7 +183,7 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
         // In a file though it is worth nothing after a restart: a stream in memory is itself gone with the
         // broker, and then nobody could be the active replica until `provision` runs again.
         Stream {
-            unsynced: true,
+            unsynced: alone,
             max_bytes: 1024 * 1024,
             ..bucket(LEASES, "which replica is active, key <function>", 0, &[Schedule], &[Schedule])
         },
@@ -196,7 +198,7 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
         Stream {
             kind: Kind::Stream,
             subjects: vec![subjects::LOGS_ALL.to_owned()],
-            unsynced: true,
+            unsynced: alone,
             discard_old: true,
             max_per_subject: LOG_BATCHES_PER_TASK,
             max_message_bytes: CHUNK_MESSAGE_BYTES_MAX,
