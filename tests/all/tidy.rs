@@ -2,6 +2,7 @@
 //! and documents that name what is there. A rule that has an exception lists it here, with its reason.
 
 mod crates;
+mod documents;
 mod sources;
 
 use std::path::{Path, PathBuf};

@@ -149,7 +149,7 @@ impl Reader<'_> {
 }
 
 /// Every variable of ours, so that a mistyped one is refused and not ignored.
-pub const KNOWN: [&str; 17] = [
+pub const KNOWN: [&str; 16] = [
     "TASKLANE_NATS_URL",
     "TASKLANE_KEYS",
     "TASKLANE_PEPPER",
@@ -166,7 +166,6 @@ pub const KNOWN: [&str; 17] = [
     "TASKLANE_NATS_SERVER",
     "TASKLANE_URL",
     "TASKLANE_API_KEY",
-    "TASKLANE_TEST_KEEP",
 ];
 
 impl Settings {
