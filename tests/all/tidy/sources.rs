@@ -23,9 +23,17 @@ fn no_source_file_is_longer_than_a_person_reads() {
 /// How names on the wire begin. Each is put together in shared/wire and nowhere else.
 const WIRE_NAMES: [&str; 7] = ["tasklane.", "$KV.", "$JS.", "$O.", "_INBOX", "KV_", "OBJ_"];
 
-/// Literals that look like a name of ours and are none, or belong to another.
-const NO_WIRE_NAMES: [(&str, &str, &str); 1] =
-    [("cli/src/stack/files.rs", "_INBOX.>", "where NATS clients of the demo user await answers by default")];
+/// Literals that look like a name of ours and are none, or belong to another, each with its reason.
+const NO_WIRE_NAMES: [(&str, &str, &str); 4] = [
+    ("cli/src/stack/files.rs", "_INBOX.>", "where NATS clients of the demo user await answers by default"),
+    ("cli/src/stack/bench/stack.rs", "_INBOX.>", "the bare client of the floor awaits its answers there"),
+    (
+        "cli/src/stack/bench/stack.rs",
+        "$JS.API.>",
+        "the floor makes streams of its own on a broker of its own",
+    ),
+    ("cli/src/stack/bench/stack.rs", "$JS.ACK.>", "the floor acknowledges by itself"),
+];
 
 #[test]
 fn no_name_of_the_wire_is_written_outside_of_it() {
@@ -45,6 +53,18 @@ fn no_name_of_the_wire_is_written_outside_of_it() {
         }
     }
     no_breach("subjects, buckets and streams are named in shared/wire alone", &breaches);
+}
+
+#[test]
+fn only_the_broker_crate_and_the_floor_of_bench_speak_nats() {
+    let places = ["shared/broker/", "cli/src/stack/bench/"];
+    let product = files().into_iter().filter(|file| file.is_rust() && !file.is_test());
+    let others = product.filter(|file| !places.iter().any(|place| file.path.starts_with(place)));
+    let breaches: Vec<String> = others
+        .filter(|file| product_lines(file).any(|line| line.contains("async_nats")))
+        .map(|file| file.path)
+        .collect();
+    no_breach("everything else uses the crate `broker`", &breaches);
 }
 
 /// The lines before the unit tests at the end of a file, without comments.
