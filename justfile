@@ -2,7 +2,7 @@
 
 # List the recipes
 default:
-    @just --list
+    @{{ just_executable() }} --list
 
 # Format everything
 fmt:
@@ -15,20 +15,20 @@ check:
 
 # Every test, or those whose name contains FILTER
 test *FILTER:
-    cargo test {{FILTER}}
+    cargo test {{ FILTER }}
 
 # From nothing to the checked result of a real task
 demo *ARGUMENTS:
-    cargo run --release -- demo {{ARGUMENTS}}
+    cargo run --release -- demo {{ ARGUMENTS }}
 
 # Measure a stack of its own
 bench *ARGUMENTS:
-    cargo run --release -- bench {{ARGUMENTS}}
+    cargo run --release -- bench {{ ARGUMENTS }}
 
 # The OpenAPI documents before the public validator and the public fuzzer, with the demo key of a fresh stack
 schemathesis *ARGUMENTS:
     cargo build --package cli
-    python3 tests/openapi/check.py {{ARGUMENTS}}
+    python3 tests/openapi/check.py {{ ARGUMENTS }}
 
 # Print topology.json and permissions.conf anew from shared/wire
 broker-config:

@@ -15,14 +15,14 @@ macro_rules! files {
     };
 }
 
-/// Each app with its files.
+/// Each app with its files: all of its folder, so that publishing the folder again is the same version.
 const EXAMPLES: &[(&str, &[File])] = &[
-    ("hello", files!("hello": "app.toml", "greet.sh", "fail.sh", "sleep.sh")),
+    ("hello", files!("hello": "README.md", "app.toml", "greet.sh", "fail.sh", "sleep.sh")),
     (
         "routing",
         files!(
-            "routing": "app.toml", "check.py", "interrupt.py", "request.py", "search.py", "solve.py", "status.py",
-            "tsplib.py", "data/berlin52.tsp", "data/berlin52.opt.tour", "data/pcb442.tsp", "data/pcb442.opt.tour",
+            "routing": "README.md", "app.toml", "check.py", "interrupt.py", "request.py", "search.py", "solve.py", "status.py",
+            "test_search.py", "test_solve.py", "tsplib.py", "data/README.md", "data/berlin52.tsp", "data/berlin52.opt.tour", "data/pcb442.tsp", "data/pcb442.opt.tour",
         ),
     ),
 ];
@@ -56,4 +56,24 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), StackError> {
     let parent = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent).map_err(|e| StackError::file(parent, &e))?;
     std::fs::write(path, bytes).map_err(|e| StackError::file(path, &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_carried_is_the_folder() {
+        let bounds = bundle::Bounds::default();
+        for (name, files) in EXAMPLES {
+            let carried = tempfile::tempdir().unwrap();
+            for (path, bytes) in *files {
+                write(&carried.path().join(path), bytes).unwrap();
+            }
+            let carried = bundle::pack_directory(carried.path(), &bounds).unwrap();
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
+            let folder = bundle::pack_directory(&folder, &bounds).unwrap();
+            assert!(carried.bytes == folder.bytes, "examples/{name} has a file that is not in the list here");
+        }
+    }
 }
