@@ -15,5 +15,6 @@ mod broker_away;
 mod cluster;
 mod dev;
 mod lifecycle;
+mod schedules;
 mod tidy;
 mod topology;

@@ -106,8 +106,9 @@ fn lawful(before: &Task, after: &Task) -> Result<(), &'static str> {
     let rank = |state: TaskState| match state {
         TaskState::Assigned => 0,
         TaskState::Running => 1,
-        TaskState::Queued => 2,
-        TaskState::Completed | TaskState::Failed => 3,
+        // A claim that is over: given back, held back, or not yet made.
+        TaskState::Queued | TaskState::Scheduled | TaskState::Paused | TaskState::Stopped => 2,
+        TaskState::Completed | TaskState::Failed | TaskState::Broken => 3,
         TaskState::Deleted => 4,
     };
     let ended_unclaimed = before.state == TaskState::Queued && after.state.is_terminal();

@@ -162,13 +162,7 @@ fn health_checks(health: &Health) -> Vec<Check> {
 
 /// The functions that answer calls; the others are seen in other ways, or are gone after their work.
 fn callable() -> impl Iterator<Item = Function> {
-    let is_callable = |function: &Function| match function {
-        Function::Provision | Function::Ingress | Function::Runner => false,
-        Function::Create | Function::Status | Function::Interrupt | Function::Delete | Function::Schedule => {
-            true
-        }
-        Function::Logs | Function::Sessions | Function::Report | Function::Admin => true,
-    };
+    let is_callable = |function: &Function| wire::permissions::answers(*function);
     Function::ALL.into_iter().filter(is_callable)
 }
 

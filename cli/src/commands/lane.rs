@@ -18,8 +18,13 @@ use crate::url::path;
 pub async fn run(context: &Context, command: LaneCommand) -> Result<(), CliError> {
     match command {
         LaneCommand::Set { name, max_running, priority_slots, priority_threshold, max_queued } => {
-            let change =
-                LaneChange { max_running, priority_slots, priority_threshold, max_queued, retry_limit: None };
+            let change = LaneChange {
+                max_running,
+                priority_slots,
+                priority_threshold,
+                max_queued,
+                ..LaneChange::default()
+            };
             set(context, &name, &change).await
         }
         LaneCommand::List => {

@@ -273,6 +273,7 @@ pub fn run(function: Function, context: Context) -> BoxFuture<'static, Result<()
         Function::Create => create::run(context).boxed(),
         Function::Status => status::run(context).boxed(),
         Function::Interrupt => interrupt::run(context).boxed(),
+        Function::Amend => amend::run(context).boxed(),
         Function::Delete => delete::run(context).boxed(),
         Function::Schedule => schedule::run(context).boxed(),
         Function::Logs => logs::run(context).boxed(),

@@ -28,12 +28,12 @@ impl Admin {
         let changed = self
             .lanes
             .update(&lane_key(name), |found| {
-                let limits = changed(found.unwrap_or_default(), change);
+                let limits = changed(found.unwrap_or_else(|| LaneLimits::of(name)), change);
                 check(&limits)?;
                 Ok(Some(limits))
             })
             .await?;
-        let limits = changed.unwrap_or_default();
+        let limits = changed.unwrap_or_else(|| LaneLimits::of(name));
         Ok(AdminReply::Lanes(vec![LaneShown { name: name.to_owned(), limits, queued: None, running: None }]))
     }
 
@@ -44,7 +44,7 @@ impl Admin {
         for (name, limits) in self.stored_lanes().await.into_iter().chain([(own.clone(), None)]) {
             let entry = LaneShown {
                 name: name.clone(),
-                limits: limits.unwrap_or_default(),
+                limits: limits.unwrap_or_else(|| LaneLimits::of(&name)),
                 queued: None,
                 running: None,
             };
@@ -92,6 +92,7 @@ fn changed(limits: LaneLimits, change: &LaneChange) -> LaneLimits {
         priority_threshold: change.priority_threshold.unwrap_or(limits.priority_threshold),
         max_queued: change.max_queued.unwrap_or(limits.max_queued),
         retry_limit: change.retry_limit.unwrap_or(limits.retry_limit),
+        retry_delay_ms: change.retry_delay_ms.unwrap_or(limits.retry_delay_ms),
     }
 }
 

@@ -30,6 +30,11 @@ pub fn from_key(caller: &Caller, key: &str, generation: u32) -> TaskId {
 pub fn digest(request: &CreateRequest) -> String {
     let version = request.version.as_deref().unwrap_or("");
     let content_type = request.input.content_type.as_deref().unwrap_or("");
+    let timing = request.timing.as_ref();
+    // The time itself is left out: `scheduleIn` counts from now, which is another now when it is repeated.
+    let gate = timing.and_then(|timing| timing.gate.as_deref()).unwrap_or("");
+    let every = timing.and_then(|timing| timing.every.as_ref()).map_or("", |every| &every.text);
+    let hooks: Vec<&str> = request.hooks.iter().map(|hook| hook.url.as_str()).collect();
     HEXLOWER.encode(&hash(&[
         request.app.as_bytes(),
         version.as_bytes(),
@@ -37,6 +42,9 @@ pub fn digest(request: &CreateRequest) -> String {
         &[request.priority.unwrap_or(0)],
         content_type.as_bytes(),
         request.input_digest.as_bytes(),
+        gate.as_bytes(),
+        every.as_bytes(),
+        hooks.join("\n").as_bytes(),
     ]))
 }
 

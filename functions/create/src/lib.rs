@@ -7,8 +7,10 @@ mod room;
 use broker::{Bucket, Known, Tasks, View};
 use domain::access::rights_on;
 use domain::lane::{LaneLimits, PRIORITY_DEFAULT, PRIORITY_FIRST, PRIORITY_LAST};
+use domain::payload::INLINE_BYTES_MAX;
+use domain::task::hook::Events;
 use domain::task::input::{Input, Refusal};
-use domain::task::state::Phase;
+use domain::task::state::{POSITION_DEFAULT, Phase};
 use domain::{Epoch, Right, Task, TaskId, TaskKey, TaskState};
 use service::{Context, RunError, clock, serve};
 use wire::calls::create::{CreateReply, CreateRequest};
@@ -51,6 +53,7 @@ struct Create {
 impl Create {
     async fn handle(&self, request: CreateRequest) -> Result<CreateReply, Error> {
         check_names(&request)?;
+        check_timing(&request)?;
         // Read from the broker and not from a view: what was published a moment ago must be found, and
         // `latest` must be the one in force now.
         let found = self.apps.get(&app_key(&request.caller.tenant, &request.app)).await?;
@@ -64,7 +67,7 @@ impl Create {
         let (version, published) = resolve(&app, &request)?;
         let lane = tasks_lane(&request.caller.tenant);
         let limits = self.lanes.get(&lane_key(&lane)).await?;
-        let limits = limits.map_or_else(LaneLimits::default, |limits| (*limits).clone());
+        let limits = limits.map_or_else(|| LaneLimits::of(&lane), |limits| (*limits).clone());
         if self.gauge.queued(&lane) >= limits.max_queued {
             let message = format!("lane {lane} is full: {} tasks wait; try again later", limits.max_queued);
             return Err(Error::new(Code::LaneFull, message));
@@ -96,6 +99,16 @@ impl Create {
         }
         Err(Error::new(Code::KeyReused, "this Idempotency-Key was used too often; use a new key"))
     }
+}
+
+/// The runs of a series share their input, and a stored body would go with the first run that is deleted.
+fn check_timing(request: &CreateRequest) -> Result<(), Error> {
+    let recurs = request.timing.as_ref().is_some_and(|timing| timing.every.is_some());
+    if recurs && request.input.object().is_some() {
+        let message = format!("a recurring task takes a body of at most {INLINE_BYTES_MAX} bytes");
+        return Err(Error::new(Code::TooLarge, message));
+    }
+    Ok(())
 }
 
 fn check_names(request: &CreateRequest) -> Result<(), Error> {
@@ -156,6 +169,10 @@ fn record(
 ) -> Task {
     Task {
         id: TaskId(request.id.0),
+        run: 0,
+        number: None,
+        origin: request.origin,
+        name: None,
         tenant: request.caller.tenant.clone(),
         user: request.caller.user.clone(),
         app: request.app.clone(),
@@ -166,12 +183,20 @@ fn record(
         lane,
         priority: request.priority.unwrap_or(PRIORITY_DEFAULT),
         top_of_queue: false,
+        position: POSITION_DEFAULT,
         state: TaskState::Queued,
         phase: Phase::Running,
         epoch: Epoch(0),
         losses: 0,
         retry_limit,
         created_at: clock::now(),
+        updated_at: clock::now(),
+        timing: request.timing.clone(),
+        workflow: None,
+        hooks: request.hooks.clone(),
+        events: Events::default(),
+        pause: false,
+        superseded: false,
         assigned_at: None,
         running_at: None,
         ended_at: None,

@@ -2,7 +2,7 @@
 //! `schedule` sees bodies on a deleted task and asks for the second half again.
 
 use broker::body::Bodies;
-use broker::{Applied, Known, Tasks};
+use broker::{Applied, Broker, Known, Tasks};
 use domain::task::input::{Effect, Input};
 use domain::{Right, Task, TaskKey};
 use service::apps::Apps;
@@ -17,6 +17,7 @@ pub async fn run(context: Context) -> Result<(), RunError> {
         tasks: Tasks::new(&context.broker),
         apps: Apps::follow(&context.broker),
         bodies: Bodies::new(&context.broker, BODIES),
+        broker: context.broker.clone(),
     };
     serve(&context, move |request| {
         let function = function.clone();
@@ -30,15 +31,16 @@ struct Delete {
     tasks: Tasks,
     apps: Apps,
     bodies: Bodies,
+    broker: Broker,
 }
 
 impl Delete {
     async fn handle(&self, request: DeleteRequest) -> Result<(), Error> {
         match request {
-            DeleteRequest::Task { caller, id } => {
-                let key = TaskKey::new(&caller.tenant, id);
-                let found = self.tasks.get(&key).await?;
-                let (revision, task) = found.ok_or_else(|| Error::task_not_found(id))?;
+            DeleteRequest::Task { caller, id, run } => {
+                let (revision, task) =
+                    service::runs::find(&self.broker, &self.tasks, &caller, id, run).await?;
+                let key = task.key();
                 self.apps.check(&caller, &task, &[Right::Read, Right::Execute]).await?;
                 let known = Known::Record(revision, Box::new(task));
                 let applied = self.tasks.apply(&key, &Input::Delete, clock::now(), known).await?;
@@ -76,6 +78,7 @@ impl Delete {
 }
 
 fn objects(task: &Task) -> impl Iterator<Item = &str> {
-    let result = task.result.as_ref().and_then(|result| result.object());
-    task.input.object().into_iter().chain(result)
+    let output = task.workflow.as_ref().and_then(|workflow| workflow.output.as_ref());
+    let later = task.result.iter().chain(output);
+    task.input.object().into_iter().chain(later.filter_map(|body| body.object()))
 }

@@ -6,6 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::list::Summary;
 use domain::payload::{INLINE_BYTES_MAX, Place};
+use domain::task::hook::Hook;
+use domain::task::state::Origin;
+use domain::task::timing::Timing;
 use domain::{Caller, Payload, TaskId};
 use service::ids;
 use tokio::time::{Instant, timeout};
@@ -33,6 +36,10 @@ pub struct Order {
     pub service: String,
     /// 1 first, 10 last.
     pub priority: Option<u8>,
+    /// When it may start, and how often.
+    pub timing: Option<Timing>,
+    /// Whom its changes are told.
+    pub hooks: Vec<Hook>,
     /// The caller's key for repeating the request safely.
     pub idempotency_key: Option<String>,
     /// The media type of the body.
@@ -48,6 +55,9 @@ impl Order {
             version: self.version,
             service: self.service,
             priority: self.priority,
+            timing: self.timing,
+            hooks: self.hooks,
+            origin: Origin::Tasks,
             input,
             input_digest,
             idempotency_key: self.idempotency_key,

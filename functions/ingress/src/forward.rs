@@ -76,23 +76,24 @@ impl Forward {
         match plan {
             Plan::Nothing => Ok(Outcome::Done),
             Plan::Health => Ok(Outcome::Health(self.checkup.health().await)),
-            Plan::Create { app, version, service, priority, idempotency_key, wait_ms } => {
-                let order = Order { app, version, service, priority, idempotency_key, content_type };
+            Plan::Create { app, version, service, priority, timing, hooks, idempotency_key, wait_ms } => {
+                let order =
+                    Order { app, version, service, priority, timing, hooks, idempotency_key, content_type };
                 self.create_and_wait(known()?, order, body, wait_ms).await
             }
-            Plan::Get { id, wait_ms } => self.get(known()?, id, wait_ms).await.map(Outcome::Task),
+            Plan::Get { id, run, wait_ms } => self.get(known()?, id, run, wait_ms).await.map(Outcome::Task),
             Plan::List(query) => self.list(known()?, &query).await.map(Outcome::Page),
-            Plan::Fetch { id } => self.result(known()?, id).await.map(Outcome::Body),
-            Plan::Interrupt { id, kind } => {
-                let request = InterruptRequest { caller: owned()?, id, kind };
+            Plan::Fetch { id, run } => self.result(known()?, id, run).await.map(Outcome::Body),
+            Plan::Interrupt { id, run, kind } => {
+                let request = InterruptRequest { caller: owned()?, id, run, kind };
                 self.broker.call(&request).await.map(Outcome::Interrupted)
             }
-            Plan::Delete { id } => {
-                let request = DeleteRequest::Task { caller: owned()?, id };
+            Plan::Delete { id, run } => {
+                let request = DeleteRequest::Task { caller: owned()?, id, run };
                 self.broker.call(&request).await.map(|()| Outcome::Done)
             }
-            Plan::Logs { id, offset, limit, wait_ms } => {
-                let request = LogsRequest { caller: owned()?, id, offset, limit, wait_ms };
+            Plan::Logs { id, run, offset, limit, wait_ms } => {
+                let request = LogsRequest { caller: owned()?, id, run, offset, limit, wait_ms };
                 self.broker.call(&request).await.map(Outcome::Logs)
             }
             Plan::Sessions => {
@@ -115,7 +116,7 @@ impl Forward {
         let summary = self.create(caller, order, body).await?;
         if wait_ms > 0 {
             // The task is taken in: that the wait failed is no reason to say that it is not.
-            match self.get(caller, summary.id, wait_ms).await {
+            match self.get(caller, summary.id, Some(summary.run), wait_ms).await {
                 Ok(status) => return Ok(Outcome::Task(status)),
                 Err(error) => tracing::warn!(%error, "a created task could not be waited for"),
             }
@@ -123,8 +124,8 @@ impl Forward {
         Ok(Outcome::Created(summary))
     }
 
-    async fn result(&self, caller: &Caller, id: TaskId) -> Result<Payload, Error> {
-        let status = self.get(caller, id, 0).await?;
+    async fn result(&self, caller: &Caller, id: TaskId, run: Option<u32>) -> Result<Payload, Error> {
+        let status = self.get(caller, id, run, 0).await?;
         status.result.ok_or_else(|| {
             let state = format!("{:?}", status.summary.state).to_lowercase();
             let message = format!("the response of task {id} is not available: it is {state}");
@@ -132,11 +133,17 @@ impl Forward {
         })
     }
 
-    async fn get(&self, caller: &Caller, id: TaskId, wait_ms: u64) -> Result<TaskStatus, Error> {
-        let request = StatusRequest::Get { caller: caller.clone(), id, wait_ms };
+    async fn get(
+        &self,
+        caller: &Caller,
+        id: TaskId,
+        run: Option<u32>,
+        wait_ms: u64,
+    ) -> Result<TaskStatus, Error> {
+        let request = StatusRequest::Get { caller: caller.clone(), id, run, wait_ms };
         match self.broker.call(&request).await? {
             StatusReply::Task(status) => Ok(status),
-            StatusReply::Page(_) => {
+            StatusReply::Page(_) | StatusReply::LastRun(_) => {
                 Err(Error::internal("status answered a page where one task was asked for"))
             }
         }
@@ -164,7 +171,7 @@ impl Forward {
         let request = StatusRequest::List { caller: caller.clone(), query };
         match self.broker.call(&request).await? {
             StatusReply::Page(page) => Ok(page),
-            StatusReply::Task(_) => {
+            StatusReply::Task(_) | StatusReply::LastRun(_) => {
                 Err(Error::internal("status answered one task where a page was asked for"))
             }
         }

@@ -2,9 +2,9 @@
 //! sees the wish unheard and tells the runner again.
 
 use broker::{Broker, Known, Tasks};
+use domain::Right;
 use domain::list::Summary;
 use domain::task::input::{Effect, Input};
-use domain::{Right, TaskKey};
 use service::apps::Apps;
 use service::{Context, RunError, clock, serve};
 use wire::calls::interrupt::InterruptRequest;
@@ -34,9 +34,9 @@ struct Interrupt {
 
 impl Interrupt {
     async fn handle(&self, request: InterruptRequest) -> Result<Summary, Error> {
-        let key = TaskKey::new(&request.caller.tenant, request.id);
-        let found = self.tasks.get(&key).await?;
-        let (revision, task) = found.ok_or_else(|| Error::task_not_found(request.id))?;
+        let InterruptRequest { caller, id, run, .. } = &request;
+        let (revision, task) = service::runs::find(&self.broker, &self.tasks, caller, *id, *run).await?;
+        let key = task.key();
         self.apps.check(&request.caller, &task, &[Right::Read, Right::Execute]).await?;
         let known = Known::Record(revision, Box::new(task));
         let input = Input::Interrupt(request.kind);
@@ -47,7 +47,7 @@ impl Interrupt {
                     let told = Told::Interrupt(applied.task.clone());
                     self.broker.tell(subjects::runner(*runner), &told).await;
                 }
-                Effect::RemoveBodies => {}
+                Effect::TellDrop(..) | Effect::RemoveBodies => {}
             }
         }
         Ok(Summary::from(&applied.task))

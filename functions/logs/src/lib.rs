@@ -62,8 +62,7 @@ impl Logs {
                 format!("limit is a whole number from 1 to {LINES_MAX}"),
             ));
         }
-        let key = TaskKey::new(&request.caller.tenant, request.id);
-        let ended = self.look(&request, &key).await?;
+        let (key, ended) = self.look(&request).await?;
         let reply = self.page(&key, &request, ended).await?;
         if !reply.lines.is_empty() || ended || request.wait_ms == 0 {
             return Ok(reply);
@@ -77,17 +76,16 @@ impl Logs {
         let wait = Duration::from_millis(request.wait_ms).min(WAIT_MAX);
         // A time-out only means that there is still nothing to tell.
         let _ = tokio::time::timeout(wait, lines.next()).await;
-        let ended = self.look(&request, &key).await?;
+        let (key, ended) = self.look(&request).await?;
         self.page(&key, &request, ended).await
     }
 
-    /// Whether the task has ended; refuses who may not read it.
-    async fn look(&self, request: &LogsRequest, key: &TaskKey) -> Result<bool, Error> {
-        let found = self.tasks.get(key).await?.map(|(_, task)| task);
-        let live = found.filter(|task| task.state != domain::TaskState::Deleted);
-        let task = live.ok_or_else(|| Error::task_not_found(request.id))?;
-        self.apps.check(&request.caller, &task, &[Right::Read]).await?;
-        Ok(task.state.is_terminal())
+    /// The task's key and whether it has ended; refuses who may not read it.
+    async fn look(&self, request: &LogsRequest) -> Result<(TaskKey, bool), Error> {
+        let LogsRequest { caller, id, run, .. } = request;
+        let (_, task) = service::runs::find(&self.broker, &self.tasks, caller, *id, *run).await?;
+        self.apps.check(caller, &task, &[Right::Read]).await?;
+        Ok((task.key(), task.state.is_terminal()))
     }
 
     async fn page(&self, key: &TaskKey, request: &LogsRequest, ended: bool) -> Result<LogsReply, Error> {

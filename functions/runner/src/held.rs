@@ -67,8 +67,8 @@ pub struct Held {
 
 fn process(task: &Task, now: Timestamp) -> Option<Process> {
     match task.runtime {
-        Runtime::Session => None,
-        Runtime::Command | Runtime::Noop => Some(Process {
+        Runtime::Session | Runtime::Webui => None,
+        Runtime::Command | Runtime::Stream | Runtime::Noop => Some(Process {
             // The claim always names its session; a record without one is shown under the task's own id.
             session: task.session.unwrap_or(SessionId(task.id.0)),
             kind: SessionKind::Task,

@@ -110,6 +110,9 @@ impl Runner {
                         Runtime::Command | Runtime::Session => {
                             command::run(&runner, &task, orders, &reports).await
                         }
+                        Runtime::Stream | Runtime::Webui => {
+                            Some(outcome::not_started("this runner has no tasks of that runtime"))
+                        }
                     };
                     match ending {
                         Some(ending) => reports.end(ending).await,

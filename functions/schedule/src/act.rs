@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use broker::tasks::ApplyError;
 use broker::{Broker, Known, Tasks};
 use domain::board::Action;
 use domain::task::input::Input;
-use domain::{RunnerId, SessionId, Task, TaskKey};
+use domain::task::timing::successor;
+use domain::{Epoch, RunnerId, SessionId, Task, TaskKey};
 use service::{clock, ids};
 use tokio::sync::mpsc;
 use wire::calls::delete::DeleteRequest;
@@ -67,12 +69,46 @@ impl Actor {
                 Ok(())
             }
             Action::Lose(key, epoch) => self.apply(&key, &Input::Lost { epoch }).await,
+            Action::CheckClaim(key, epoch, runner) => self.check_claim(key, epoch, runner).await,
+            Action::Due(key) => self.due(&key).await,
+            // Nobody asks gates yet, and no door takes a task with one.
+            Action::AskGate(key) => Err(Error::unavailable(format!("the gate of {key} can't be asked"))),
             Action::RemoveBodies(key) => self.broker.call(&DeleteRequest::Bodies { key }).await,
         }
     }
 
     async fn apply(&self, key: &TaskKey, input: &Input) -> Result<(), Error> {
         self.tasks.apply(key, input, clock::now(), Known::Nothing).await?;
+        Ok(())
+    }
+
+    /// A claim on a task that does not run any more is void; one that the record knows is left alone.
+    async fn check_claim(&self, key: TaskKey, epoch: Epoch, runner: RunnerId) -> Result<(), Error> {
+        let found = self.tasks.get(&key).await?;
+        let holds = |task: &Task| task.epoch == epoch && task.state.is_active();
+        if !found.is_some_and(|(_, task)| holds(&task)) {
+            self.broker.tell(subjects::runner(runner), &Told::Drop { key, epoch }).await;
+        }
+        Ok(())
+    }
+
+    /// Moves a task into its lane. The next run of a recurring one is created first: if we die between the
+    /// two the task is still due, and its next run is found to be there.
+    async fn due(&self, key: &TaskKey) -> Result<(), Error> {
+        let Some((revision, task)) = self.tasks.get(key).await? else { return Ok(()) };
+        let now = clock::now();
+        if let Some(next) = successor(&task, now) {
+            let next_key = next.key();
+            let created =
+                self.tasks.apply(&next_key, &Input::Create(Box::new(next)), now, Known::Absent).await;
+            match created {
+                // A next run that is deleted already ends the series.
+                Ok(_) | Err(ApplyError::Refused(_)) => {}
+                Err(ApplyError::Broker(error)) => return Err(error),
+            }
+        }
+        let known = Known::Record(revision, Box::new(task));
+        self.tasks.apply(key, &Input::Due, now, known).await?;
         Ok(())
     }
 
@@ -86,8 +122,8 @@ impl Actor {
                 let task = applied.task;
                 (Outcome::Claimed(applied.revision, Box::new(task.clone())), Ok(Some(task)))
             }
-            Err(broker::tasks::ApplyError::Refused(_)) => (Outcome::NotClaimed(key), Ok(None)),
-            Err(broker::tasks::ApplyError::Broker(error)) => (Outcome::BrokerFailed(key), Err(error)),
+            Err(ApplyError::Refused(_)) => (Outcome::NotClaimed(key), Ok(None)),
+            Err(ApplyError::Broker(error)) => (Outcome::BrokerFailed(key), Err(error)),
         };
         // The driver stops listening only when it ends, and then nothing depends on it.
         let _ = self.outcomes.send(outcome);

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use broker::tasks::numbered;
 use broker::{Bucket, Feed, News, Tasks};
 use domain::Task;
 use domain::board::{Action, Heartbeat};
 use domain::lane::LaneLimits;
 use service::clock::Ticks;
-use service::{Context, RunError, ids};
+use service::{Context, RunError, clock, ids};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use wire::runner::Beat;
 use wire::topology::LANES;
 use wire::{names, subjects};
@@ -46,6 +48,7 @@ pub async fn drive(context: Context, board: SharedBoard, ticks: Ticks) -> Result
     };
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     let mut gauge = tokio::time::interval(GAUGE_EVERY);
+    let mut due = Box::pin(tokio::time::sleep(Duration::ZERO));
     let mut news = Vec::with_capacity(NEWS_AT_ONCE);
     loop {
         tokio::select! {
@@ -57,10 +60,12 @@ pub async fn drive(context: Context, board: SharedBoard, ticks: Ticks) -> Result
             Some(beat) = beats.next() => driver.hear(beat.read::<Beat>().ok().map(|beat| beat.heartbeat)),
             Some(outcome) = outcomes.recv() => driver.settle(outcome),
             _ = sweep.tick() => driver.sweep(),
+            () = &mut due => {}
             _ = gauge.tick() => driver.tell_gauge(broker).await,
             () = context.stop.cancelled() => break,
         }
         driver.held = lease.is_held();
+        due.as_mut().reset(driver.move_on_the_due());
         driver.admit();
     }
     lease.ended().await;
@@ -87,7 +92,7 @@ impl Driver {
                     board.forget_tasks();
                     self.caught_up = false;
                 }
-                News::Value { revision, value, .. } => board.learn(revision, value, now),
+                News::Value { revision, value, .. } => board.learn(revision, numbered(value, revision), now),
                 News::CaughtUp { .. } => self.caught_up = true,
             }
         }
@@ -117,6 +122,25 @@ impl Driver {
                 board.not_claimed(&key);
                 self.pause_until = now + CLAIM_PAUSE_MS;
             }
+        }
+    }
+
+    /// Moves on what is due now, and says when to look again. The broker's own schedules fire up to 250 ms
+    /// late (reference/nats.md), so the time is kept here.
+    fn move_on_the_due(&mut self) -> Instant {
+        let again = Instant::now() + SWEEP_EVERY;
+        if !self.held || !self.caught_up {
+            return again;
+        }
+        let wall = clock::now();
+        let Ok(mut board) = self.board.lock() else { return again };
+        for action in board.due(wall, self.ticks.millis()) {
+            self.actor.begin(action, None);
+        }
+        let left = board.next_due().map(|at| at.micros().saturating_sub(wall.micros()));
+        match left.and_then(|micros| u64::try_from(micros).ok()) {
+            Some(micros) => again.min(Instant::now() + Duration::from_micros(micros)),
+            None => again,
         }
     }
 

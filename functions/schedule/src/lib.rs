@@ -7,7 +7,7 @@ mod lease;
 
 use std::sync::{Arc, Mutex};
 
-use domain::board::Board;
+use domain::board::{Board, LaneLoad};
 use service::clock::Ticks;
 use service::{Context, RunError, serve};
 use wire::Error;
@@ -39,6 +39,12 @@ fn handle(board: &SharedBoard, ticks: Ticks, request: &ScheduleRequest) -> Resul
 }
 
 fn lanes(board: &Board) -> Vec<LaneStatus> {
-    let lanes = board.lanes().into_iter();
-    lanes.map(|(name, limits, queued, running)| LaneStatus { name, limits, queued, running }).collect()
+    let status = |load: LaneLoad| LaneStatus {
+        name: load.name,
+        limits: load.limits,
+        scheduled: load.scheduled,
+        queued: load.queued,
+        running: load.running,
+    };
+    board.lanes().into_iter().map(status).collect()
 }

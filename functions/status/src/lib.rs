@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use broker::{Broker, Tasks};
 use domain::list::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Query, Summary};
-use domain::{Caller, Right, Task, TaskId, TaskKey, TaskState};
+use domain::{Caller, Right, Task, TaskKey, TaskState};
 use service::apps::Apps;
 use service::{Context, RunError, clock, serve};
 use wire::Error;
@@ -48,31 +48,58 @@ struct Status {
 impl Status {
     async fn handle(&self, request: StatusRequest) -> Result<StatusReply, Error> {
         match request {
-            StatusRequest::Get { caller, id, wait_ms } => {
-                self.get(&caller, id, Duration::from_millis(wait_ms)).await.map(StatusReply::Task)
+            StatusRequest::Get { caller, id, run, wait_ms } => {
+                let key = TaskKey { tenant: caller.tenant.clone(), id, run: run.unwrap_or(0) };
+                let wait = Duration::from_millis(wait_ms);
+                self.get(&caller, key, run.is_none(), wait).await.map(StatusReply::Task)
             }
+            StatusRequest::LastRun { key } => self.last_run(&key).await.map(StatusReply::LastRun),
             StatusRequest::List { caller, query } => self.list(&caller, query).await.map(StatusReply::Page),
         }
     }
 
-    async fn get(&self, caller: &Caller, id: TaskId, wait: Duration) -> Result<TaskStatus, Error> {
-        let key = TaskKey::new(&caller.tenant, id);
-        let mut task = self.read(&key).await?;
+    async fn get(
+        &self,
+        caller: &Caller,
+        mut key: TaskKey,
+        last: bool,
+        wait: Duration,
+    ) -> Result<TaskStatus, Error> {
+        let mut task = self.record(&key).await?;
+        if last && task.timing.as_ref().is_some_and(|timing| timing.every.is_some()) {
+            let run = self.last_run(&key).await?;
+            key = key.of_run(run.ok_or_else(|| Error::task_not_found(key.id))?);
+            task = self.record(&key).await?;
+        }
+        if task.state == TaskState::Deleted {
+            return Err(Error::task_not_found(key.id));
+        }
         self.apps.check(caller, &task, &[Right::Read]).await?;
         if !wait.is_zero() && !task.state.is_terminal() {
             self.picture.until_ended(&key, wait.min(WAIT_MAX)).await;
             task = self.read(&key).await?;
         }
-        let asked = task.state == TaskState::Queued && wait.is_zero();
+        let asked = matches!(task.state, TaskState::Queued | TaskState::Scheduled) && wait.is_zero();
         let waiting = if asked { self.waiting(&key).await } else { None };
         let progress = self.picture.progress(&key).filter(|progress| progress.epoch == task.epoch);
         Ok(TaskStatus { summary: Summary::from(&task), result: task.result, progress, waiting })
     }
 
+    /// The record, be it a deleted task's: the first run of a series may be gone while later ones are not.
+    async fn record(&self, key: &TaskKey) -> Result<Task, Error> {
+        let found = self.tasks.get(key).await?;
+        found.map(|(_, task)| task).ok_or_else(|| Error::task_not_found(key.id))
+    }
+
     async fn read(&self, key: &TaskKey) -> Result<Task, Error> {
-        let task = self.tasks.get(key).await?.map(|(_, task)| task);
-        let live = task.filter(|task| task.state != TaskState::Deleted);
+        let live = Some(self.record(key).await?).filter(|task| task.state != TaskState::Deleted);
         live.ok_or_else(|| Error::task_not_found(key.id))
+    }
+
+    async fn last_run(&self, key: &TaskKey) -> Result<Option<u32>, Error> {
+        let sequence = self.tasks.bucket().last_sequence().await?;
+        self.picture.until(sequence).await?;
+        Ok(self.picture.last_run(key))
     }
 
     /// Why it waits is told where it can be: an answer without the reason beats no answer.

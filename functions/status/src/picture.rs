@@ -1,9 +1,10 @@
 //! Every task of every tenant in a few words, in memory. Disposable: a new replica draws it anew.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
+use broker::tasks::numbered;
 use broker::{Broker, Feed, News, Tasks};
 use domain::list::{Query, Summary};
 use domain::{Task, TaskId, TaskKey, TaskState, Timestamp};
@@ -16,13 +17,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const NEWS_AT_ONCE: usize = 512;
 
 /// By creation, so that the default order costs no sorting.
-type Rows = BTreeMap<(Timestamp, TaskId), Summary>;
+type Rows = BTreeMap<(Timestamp, TaskId, u32), Summary>;
 
 #[derive(Default)]
 struct Inner {
     tenants: HashMap<String, Rows>,
     /// Where each task is in its tenant's rows.
     places: HashMap<TaskKey, Timestamp>,
+    /// The runs of recurring tasks that are not deleted, by the first run's key.
+    runs: HashMap<TaskKey, BTreeSet<u32>>,
     progress: HashMap<TaskKey, Progress>,
     waiters: HashMap<TaskKey, Vec<oneshot::Sender<()>>>,
 }
@@ -90,6 +93,11 @@ impl Picture {
         let _ = tokio::time::timeout(wait, ended).await;
     }
 
+    /// The last run of a recurring task that is not deleted.
+    pub fn last_run(&self, key: &TaskKey) -> Option<u32> {
+        self.inner.read().ok()?.runs.get(&key.of_run(0))?.last().copied()
+    }
+
     /// How far a task is, as its process said last.
     pub fn progress(&self, key: &TaskKey) -> Option<Progress> {
         self.inner.read().ok()?.progress.get(key).cloned()
@@ -131,20 +139,34 @@ fn to_usize(number: u64) -> usize {
 
 impl Inner {
     fn has_ended(&self, key: &TaskKey) -> bool {
-        let row = self.places.get(key).and_then(|at| self.tenants.get(&key.tenant)?.get(&(*at, key.id)));
+        let row =
+            self.places.get(key).and_then(|at| self.tenants.get(&key.tenant)?.get(&(*at, key.id, key.run)));
         row.is_some_and(|row| row.state.is_terminal())
+    }
+
+    fn put_run(&mut self, key: &TaskKey, task: &Task) {
+        if task.timing.as_ref().is_none_or(|timing| timing.every.is_none()) {
+            return;
+        }
+        let runs = self.runs.entry(key.of_run(0)).or_default();
+        if task.state == TaskState::Deleted {
+            runs.remove(&key.run);
+        } else {
+            runs.insert(key.run);
+        }
     }
 
     fn put(&mut self, task: &Task) {
         let key = task.key();
+        self.put_run(&key, task);
         if task.state == TaskState::Deleted {
             if let (Some(at), Some(rows)) = (self.places.remove(&key), self.tenants.get_mut(&key.tenant)) {
-                rows.remove(&(at, key.id));
+                rows.remove(&(at, key.id, key.run));
             }
         } else {
             self.places.insert(key.clone(), task.created_at);
             let rows = self.tenants.entry(key.tenant.clone()).or_default();
-            rows.insert((task.created_at, key.id), Summary::from(task));
+            rows.insert((task.created_at, key.id, key.run), Summary::from(task));
         }
         if task.state.is_terminal() {
             self.progress.remove(&key);
@@ -167,10 +189,11 @@ fn draw(
             News::Reset => {
                 inner.tenants.clear();
                 inner.places.clear();
+                inner.runs.clear();
                 sequence = 0;
             }
             News::Value { revision, value, .. } => {
-                inner.put(&value);
+                inner.put(&numbered(value, revision));
                 sequence = revision;
             }
             News::CaughtUp { sequence: known } => sequence = sequence.max(known),

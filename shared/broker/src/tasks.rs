@@ -71,7 +71,8 @@ impl Tasks {
 
     /// A record with its revision.
     pub async fn get(&self, key: &TaskKey) -> Result<Option<(u64, Task)>, Error> {
-        self.bucket.get(&task_key(key)).await
+        let found = self.bucket.get(&task_key(key)).await?;
+        Ok(found.map(|(revision, task)| (revision, numbered(task, revision))))
     }
 
     /// Lets something happen to a task. After an unknown outcome the record is read again: if it is what
@@ -96,10 +97,11 @@ impl Tasks {
                 Known::Record(revision, task) => (revision, Some(*task)),
             };
             known = Known::Nothing;
-            if let Some((task, effects)) = hoped.take()
-                && current.as_ref() == Some(&*task)
-            {
-                return Ok(Applied { revision, task: *task, effects, written: true });
+            if let Some((task, effects)) = hoped.take() {
+                let hoped = numbered(*task, revision);
+                if current.as_ref() == Some(&hoped) {
+                    return Ok(Applied { revision, task: hoped, effects, written: true });
+                }
             }
             let (next, effects) = match transition(current.as_ref(), input, now) {
                 Ok(Change::Write(next, effects)) => (next, effects),
@@ -110,7 +112,10 @@ impl Tasks {
                 Err(refusal) => return Err(ApplyError::Refused(refusal)),
             };
             match self.bucket.write(&task_key(key), revision, &next).await {
-                Ok(revision) => return Ok(Applied { revision, task: *next, effects, written: true }),
+                Ok(revision) => {
+                    let task = numbered(*next, revision);
+                    return Ok(Applied { revision, task, effects, written: true });
+                }
                 Err(WriteError::Conflict | WriteError::Unsettled) => {}
                 Err(WriteError::Unknown(reason)) if unknowns == 0 => {
                     tracing::debug!(%key, reason, "an unknown outcome; reading what became of it");
@@ -127,4 +132,10 @@ impl Tasks {
     pub fn function(&self) -> Function {
         self.bucket.broker.function()
     }
+}
+
+/// A record that does not hold its number has been written once, and its revision is the number.
+pub fn numbered(mut task: Task, revision: u64) -> Task {
+    task.number.get_or_insert(revision);
+    task
 }

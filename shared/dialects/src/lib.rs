@@ -3,7 +3,9 @@
 //! and one more line in `ALL`.
 
 use domain::list::Summary;
+use domain::task::hook::Hook;
 use domain::task::state::InterruptKind;
+use domain::task::timing::Timing;
 use domain::{Caller, Payload, Scope, TaskId, Timestamp, list};
 use http::{HeaderMap, Method, Response};
 use serde::{Deserialize, Serialize};
@@ -18,6 +20,7 @@ mod answer;
 mod body;
 pub mod cases;
 mod headers;
+mod interval;
 mod listing;
 mod moment;
 mod openapi;
@@ -159,6 +162,12 @@ pub enum Plan {
         service: String,
         /// 1 first, 10 last; `None` is the default.
         priority: Option<u8>,
+        /// When it may start, and how often; `None` is at once, and once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timing: Option<Timing>,
+        /// Whom its changes are told.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        hooks: Vec<Hook>,
         /// The caller's key for repeating the request safely.
         idempotency_key: Option<String>,
         /// Answer after its end, or after so many milliseconds.
@@ -168,6 +177,9 @@ pub enum Plan {
     Get {
         /// Which.
         id: TaskId,
+        /// Which run of it; `None` is the last one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<u32>,
         /// Answer after its end, or after so many milliseconds.
         wait_ms: u64,
     },
@@ -177,11 +189,17 @@ pub enum Plan {
     Fetch {
         /// Which.
         id: TaskId,
+        /// Which run of it; `None` is the last one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<u32>,
     },
     /// End a task early. Outcome: `Summary`.
     Interrupt {
         /// Which.
         id: TaskId,
+        /// Which run of it; `None` is the last one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<u32>,
         /// How.
         kind: InterruptKind,
     },
@@ -189,11 +207,17 @@ pub enum Plan {
     Delete {
         /// Which.
         id: TaskId,
+        /// Which run of it; `None` is the last one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<u32>,
     },
     /// Log lines of a task. Outcome: `Logs`.
     Logs {
         /// Which.
         id: TaskId,
+        /// Which run of it; `None` is the last one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<u32>,
         /// Lines to leave out.
         offset: u64,
         /// Lines of the page.

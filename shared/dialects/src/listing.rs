@@ -16,24 +16,19 @@ pub(crate) struct Names {
     pub version: &'static str,
     /// All that the caller may see.
     pub all: &'static str,
+    /// The states by name.
+    pub states: &'static States,
     /// The fields to sort by; `None` is a field that is the same in every row, so it changes no order.
     pub sort: &'static [(&'static str, Option<SortField>)],
 }
 
-/// The states by name.
-const STATES: [(&str, StateFilter); 6] = [
-    ("queued", StateFilter::Queued),
-    ("assigned", StateFilter::Assigned),
-    ("running", StateFilter::Running),
-    ("solving", StateFilter::Solving),
-    ("completed", StateFilter::Completed),
-    ("failed", StateFilter::Failed),
-];
+/// The words of a filter by state, each with the states that it means.
+pub(crate) type States = [(&'static str, &'static [StateFilter])];
 
 /// Reads the list that is asked for.
 pub(crate) fn query(parameters: &Parameters, names: &Names) -> Result<Query, Error> {
     Ok(Query {
-        states: states(&parameters.words("states")?)?,
+        states: states(&parameters.words("states")?, names.states)?,
         list_all: parameters.boolean(names.all)?.unwrap_or(false),
         sort: sort(&parameters.words("sort")?, names.sort)?,
         ..page(parameters, names.app, names.version)?
@@ -69,16 +64,18 @@ fn moment(parameters: &Parameters, name: &str) -> Result<Option<Timestamp>, Erro
     moment::parse(text).map(Some).ok_or_else(|| wrong(name, text, moment::ACCEPTED))
 }
 
-fn states(words: &[&str]) -> Result<Vec<StateFilter>, Error> {
+fn states(words: &[&str], known: &States) -> Result<Vec<StateFilter>, Error> {
     let mut states = Vec::new();
     for word in words {
-        let found = STATES.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
-        let Some((_, state)) = found else {
-            let accepted = STATES.map(|(name, _)| name).join(", ");
+        let found = known.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
+        let Some((_, meant)) = found else {
+            let accepted = known.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
             return Err(bad(format!("parameter 'states' has '{}'; the states are {accepted}", shown(word))));
         };
-        if !states.contains(state) {
-            states.push(*state);
+        for state in *meant {
+            if !states.contains(state) {
+                states.push(*state);
+            }
         }
     }
     Ok(states)

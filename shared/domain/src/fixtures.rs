@@ -4,7 +4,8 @@ use uuid::Uuid;
 
 use crate::id::{Epoch, RunnerId, SessionId, TaskId};
 use crate::payload::{Payload, Place};
-use crate::task::state::{Phase, Runtime, Task, TaskState};
+use crate::task::hook::Events;
+use crate::task::state::{Origin, POSITION_DEFAULT, Phase, Runtime, Task, TaskState};
 use crate::time::Timestamp;
 
 pub const EARLIER: Timestamp = Timestamp::from_micros(1_000_000);
@@ -26,6 +27,10 @@ pub fn body(text: &str) -> Payload {
 pub fn fresh() -> Task {
     Task {
         id: TaskId(Uuid::from_u128(1)),
+        run: 0,
+        number: None,
+        origin: Origin::Tasks,
+        name: None,
         tenant: "demo".into(),
         user: "ann".into(),
         app: "app".into(),
@@ -36,12 +41,20 @@ pub fn fresh() -> Task {
         lane: "lane".into(),
         priority: 5,
         top_of_queue: false,
+        position: POSITION_DEFAULT,
         state: TaskState::Queued,
         phase: Phase::Running,
         epoch: Epoch(0),
         losses: 0,
         retry_limit: RETRY_LIMIT,
         created_at: EARLIER,
+        updated_at: EARLIER,
+        timing: None,
+        workflow: None,
+        hooks: Vec::new(),
+        events: Events::default(),
+        pause: false,
+        superseded: false,
         assigned_at: None,
         running_at: None,
         ended_at: None,

@@ -74,24 +74,41 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// Where a task's record lives: its tenant and its id. The tenant always comes from a credential.
+/// Where a task's record lives: its tenant, its id and, for a recurring task, which run it is. The tenant
+/// always comes from a credential.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TaskKey {
     /// The owner.
     pub tenant: String,
     /// The task.
     pub id: TaskId,
+    /// Which run, from 0. The runs of a recurring task share their id.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub run: u32,
+}
+
+/// Whether this is the first run, which is not written out.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+pub(crate) fn is_first(run: &u32) -> bool {
+    *run == 0
 }
 
 impl TaskKey {
-    /// A key from its two parts.
+    /// The key of a task's first run, which for most tasks is the only one.
     pub fn new(tenant: impl Into<String>, id: TaskId) -> Self {
-        Self { tenant: tenant.into(), id }
+        Self { tenant: tenant.into(), id, run: 0 }
+    }
+
+    /// The key of another run of the same task.
+    pub fn of_run(&self, run: u32) -> Self {
+        Self { run, ..self.clone() }
     }
 }
 
+/// `demo.efa6…` for the first run, `demo.efa6….3` for a later one.
 impl fmt::Display for TaskKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.tenant, self.id)
+        write!(f, "{}.{}", self.tenant, self.id)?;
+        if self.run > 0 { write!(f, ".{}", self.run) } else { Ok(()) }
     }
 }

@@ -29,8 +29,10 @@ pub struct LaneLimits {
     pub priority_threshold: u8,
     /// How many tasks may wait; one more is refused (HTTP 429).
     pub max_queued: u64,
-    /// How many runners a task may lose before it fails.
+    /// How many runners a task may lose before it fails, and how often a step of a workflow is tried again.
     pub retry_limit: u32,
+    /// How long a failed step rests before it is tried again, in milliseconds.
+    pub retry_delay_ms: u64,
 }
 
 impl Default for LaneLimits {
@@ -41,9 +43,27 @@ impl Default for LaneLimits {
             priority_threshold: 0,
             max_queued: 1_000_000,
             retry_limit: 3,
+            retry_delay_ms: 5_000,
         }
     }
 }
+
+impl LaneLimits {
+    /// What a lane begins with (design §7): the Task Engine's two jobs at once with every priority up to the
+    /// default one counting as a priority, SymetryML's four streams, and four tasks per tenant.
+    pub fn of(lane: &str) -> Self {
+        match lane {
+            JOBS => Self { max_running: 2, priority_threshold: PRIORITY_DEFAULT, ..Self::default() },
+            STREAMS => Self { max_running: 4, ..Self::default() },
+            _ => Self::default(),
+        }
+    }
+}
+
+/// The lane of the Task Engine's jobs.
+pub const JOBS: &str = "jobs";
+/// The lane of the stream tasks.
+pub const STREAMS: &str = "streams";
 
 /// Whether a task of this priority may start now (design §7).
 pub fn admits(limits: &LaneLimits, running: u32, running_non_priority: u32, priority: u8) -> bool {
@@ -59,6 +79,7 @@ pub fn admits(limits: &LaneLimits, running: u32, running_non_priority: u32, prio
 pub struct Turn {
     not_top_of_queue: bool,
     priority: u8,
+    position: u32,
     created_at: Timestamp,
     key: TaskKey,
 }
@@ -69,6 +90,7 @@ impl Turn {
         Self {
             not_top_of_queue: !task.top_of_queue,
             priority: task.priority,
+            position: task.position,
             created_at: task.created_at,
             key: task.key(),
         }
@@ -79,6 +101,7 @@ impl Turn {
         Self {
             not_top_of_queue: true,
             priority: 0,
+            position: 0,
             created_at: Timestamp::from_micros(i64::MIN),
             key: TaskKey::new("", TaskId(Uuid::nil())),
         }
@@ -170,7 +193,7 @@ impl Lane {
 pub struct Waiting {
     /// The lane it waits in.
     pub lane: String,
-    /// Its place in the queue, 1 being next.
+    /// Its place in the queue, 1 being next; 0 while it is not in the queue yet.
     pub position: u64,
     /// Tasks of the lane that run now.
     pub running: u32,

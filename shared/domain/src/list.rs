@@ -4,8 +4,9 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{SessionId, TaskId};
-use crate::task::state::{Phase, Task, TaskState};
+use crate::id::{SessionId, TaskId, is_first};
+use crate::task::state::{Origin, Phase, Task, TaskState};
+use crate::task::timing::Timing;
 use crate::time::Timestamp;
 
 /// The most rows that one page may ask for, and how many it has unasked.
@@ -18,6 +19,18 @@ pub const PAGE_ROWS_DEFAULT: u64 = 100;
 pub struct Summary {
     /// Its id.
     pub id: TaskId,
+    /// Which run of a recurring task.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub run: u32,
+    /// A whole number that rises with creation.
+    #[serde(default)]
+    pub number: u64,
+    /// Through which door it came.
+    #[serde(default)]
+    pub origin: Origin,
+    /// Its name, if it is known by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Who created it.
     pub user: String,
     /// The app.
@@ -30,6 +43,12 @@ pub struct Summary {
     pub lane: String,
     /// 1 first, 10 last.
     pub priority: u8,
+    /// Its place among tasks of the same priority.
+    #[serde(default)]
+    pub position: u32,
+    /// It starts before every other of its lane.
+    #[serde(default)]
+    pub top_of_queue: bool,
     /// Where it stands.
     pub state: TaskState,
     /// What its process does.
@@ -38,6 +57,15 @@ pub struct Summary {
     pub epoch: u64,
     /// When it was taken in.
     pub created_at: Timestamp,
+    /// When its record was last written.
+    #[serde(default)]
+    pub updated_at: Timestamp,
+    /// When it may start, and how often.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timing: Option<Timing>,
+    /// The step that is next, and how many there are, for a workflow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<(u32, u32)>,
     /// When it was last claimed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assigned_at: Option<Timestamp>,
@@ -59,22 +87,37 @@ pub struct Summary {
     /// It was asked to end early.
     #[serde(default)]
     pub interrupted: bool,
+    /// It is to be paused once its running step has ended.
+    #[serde(default)]
+    pub pause: bool,
+    /// Its request was run anew.
+    #[serde(default)]
+    pub superseded: bool,
 }
 
 impl From<&Task> for Summary {
     fn from(task: &Task) -> Self {
         Self {
             id: task.id,
+            run: task.run,
+            number: task.number.unwrap_or(0),
+            origin: task.origin,
+            name: task.name.clone(),
             user: task.user.clone(),
             app: task.app.clone(),
             version: task.version.clone(),
             service: task.service.clone(),
             lane: task.lane.clone(),
             priority: task.priority,
+            position: task.position,
+            top_of_queue: task.top_of_queue,
             state: task.state,
             phase: task.phase,
             epoch: task.epoch.0,
             created_at: task.created_at,
+            updated_at: task.updated_at,
+            timing: task.timing.clone(),
+            steps: task.workflow.as_ref().map(|workflow| (workflow.done, workflow.count())),
             assigned_at: task.assigned_at,
             running_at: task.running_at,
             ended_at: task.ended_at,
@@ -82,6 +125,8 @@ impl From<&Task> for Summary {
             error: task.error.clone(),
             session: task.session,
             interrupted: task.interrupt.is_some(),
+            pause: task.pause,
+            superseded: task.superseded,
         }
     }
 }
@@ -107,6 +152,14 @@ impl Summary {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StateFilter {
+    /// Waits for its time.
+    Scheduled,
+    /// Held back.
+    Paused,
+    /// A stream that does not run.
+    Stopped,
+    /// Given up.
+    Broken,
     /// Waits.
     Queued,
     /// Claimed.
@@ -124,6 +177,10 @@ pub enum StateFilter {
 impl StateFilter {
     fn keeps(self, row: &Summary) -> bool {
         match self {
+            Self::Scheduled => row.state == TaskState::Scheduled,
+            Self::Paused => row.state == TaskState::Paused,
+            Self::Stopped => row.state == TaskState::Stopped,
+            Self::Broken => row.state == TaskState::Broken,
             Self::Queued => row.state == TaskState::Queued,
             Self::Assigned => row.state == TaskState::Assigned,
             Self::Running => row.state == TaskState::Running && !row.is_solving(),

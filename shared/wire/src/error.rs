@@ -133,6 +133,9 @@ impl From<Refusal> for Error {
             Refusal::NotStarted => {
                 (Code::WrongState, "the task is queued, so there is nothing to interrupt; delete it instead")
             }
+            Refusal::NotPaused => (Code::WrongState, "the task is not paused, so it can't be let go on"),
+            Refusal::NotDue => (Code::WrongState, "the time of the task has not come"),
+            Refusal::NotAStream => (Code::WrongState, "only a stream task can be started and stopped"),
             Refusal::StillActive => {
                 (Code::WrongState, "the task is running; interrupt it first, then delete it")
             }

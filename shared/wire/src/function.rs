@@ -19,6 +19,8 @@ pub enum Function {
     Status,
     /// Asks running tasks to end early.
     Interrupt,
+    /// Changes what callers may change of a task: its order and time; pause, start, stop, give up.
+    Amend,
     /// Deletes tasks and their bodies.
     Delete,
     /// Decides who starts, and repairs what was lost.
@@ -37,11 +39,12 @@ pub enum Function {
 
 impl Function {
     /// Every function, in the order in which they are started.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Provision,
         Self::Create,
         Self::Status,
         Self::Interrupt,
+        Self::Amend,
         Self::Delete,
         Self::Schedule,
         Self::Logs,
@@ -60,6 +63,7 @@ impl Function {
             Self::Create => "create",
             Self::Status => "status",
             Self::Interrupt => "interrupt",
+            Self::Amend => "amend",
             Self::Delete => "delete",
             Self::Schedule => "schedule",
             Self::Logs => "logs",

@@ -18,19 +18,15 @@ pub struct Permissions {
 
 /// Whom a function calls.
 pub fn calls(function: Function) -> &'static [Function] {
-    use Function::{Admin, Create, Delete, Interrupt, Logs, Report, Schedule, Sessions, Status};
+    use Function::{Admin, Amend, Create, Delete, Interrupt, Logs, Report, Schedule, Sessions, Status};
     match function {
-        Function::Ingress => &[Create, Status, Interrupt, Delete, Logs, Sessions, Admin],
+        Function::Ingress => &[Create, Status, Interrupt, Amend, Delete, Logs, Sessions, Admin],
         Function::Status | Function::Admin => &[Schedule],
         Function::Schedule => &[Delete],
+        // Which run of a recurring task is the last one is known to `status` alone.
+        Function::Interrupt | Function::Amend | Function::Delete | Function::Logs => &[Status],
         Function::Runner => &[Report],
-        Function::Provision
-        | Function::Create
-        | Function::Interrupt
-        | Function::Delete
-        | Function::Logs
-        | Function::Sessions
-        | Function::Report => &[],
+        Function::Provision | Function::Create | Function::Sessions | Function::Report => &[],
     }
 }
 
@@ -103,7 +99,7 @@ fn add_own(list: &mut Permissions, function: Function) {
             list.publish.extend([subjects::RUNNER_ALL.to_owned(), subjects::LANE.to_owned()]);
             list.subscribe.push(beat);
         }
-        Function::Interrupt => list.publish.push(subjects::RUNNER_ALL.to_owned()),
+        Function::Interrupt | Function::Amend => list.publish.push(subjects::RUNNER_ALL.to_owned()),
         Function::Sessions => list.subscribe.push(beat),
         Function::Status => list.subscribe.push(progress),
         Function::Create => list.subscribe.push(subjects::LANE.to_owned()),
@@ -185,7 +181,7 @@ mod tests {
             .into_iter()
             .filter(|function| of(*function).publish.contains(&"$KV.tasks.>".to_owned()))
             .collect();
-        use Function::{Create, Delete, Interrupt, Report, Schedule};
-        assert_eq!(writers, [Create, Interrupt, Delete, Schedule, Report]);
+        use Function::{Amend, Create, Delete, Interrupt, Report, Schedule};
+        assert_eq!(writers, [Create, Interrupt, Amend, Delete, Schedule, Report]);
     }
 }

@@ -30,7 +30,7 @@ pub const BEAT_ALL: &str = "tasklane.beat.*";
 
 /// `tasklane.progress.demo.efa6…`: how far a running task is. Not stored: only the latest counts.
 pub fn progress(key: &TaskKey) -> String {
-    format!("{ROOT}.progress.{}.{}", key.tenant, key.id)
+    format!("{ROOT}.progress.{key}")
 }
 
 /// `tasklane.progress.>`: the progress of all tasks.
@@ -41,7 +41,7 @@ pub const LANE: &str = "tasklane.lane";
 
 /// `tasklane.logs.demo.efa6…`: the log lines of one task.
 pub fn logs(key: &TaskKey) -> String {
-    format!("{ROOT}.logs.{}.{}", key.tenant, key.id)
+    format!("{ROOT}.logs.{key}")
 }
 
 /// `tasklane.logs.>`: all log lines.

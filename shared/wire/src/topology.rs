@@ -32,9 +32,9 @@ pub const LOGS: &str = "LOGS";
 /// Storage that all streams together may take unless a setting says otherwise: 16 GiB.
 pub const STORAGE_BYTES_DEFAULT: u64 = 16 * 1024 * 1024 * 1024;
 
-/// `demo.efa6…`
+/// `demo.efa6…`; a later run of a recurring task is `demo.efa6….3`.
 pub fn task_key(key: &TaskKey) -> String {
-    format!("{}.{}", key.tenant, key.id)
+    key.to_string()
 }
 
 /// `demo.6f9f…`
@@ -141,7 +141,7 @@ fn expiring(stream: Stream) -> Stream {
 /// Every stream for the given sizes.
 pub fn streams(sizes: Sizes) -> Vec<Stream> {
     use Function::{
-        Admin, Create, Delete, Ingress, Interrupt, Logs, Report, Runner, Schedule, Sessions, Status,
+        Admin, Amend, Create, Delete, Ingress, Interrupt, Logs, Report, Runner, Schedule, Sessions, Status,
     };
     let share = |percent: u64| sizes.storage_bytes / 100 * percent;
     let bucket = |name: &str, holds: &str, percent, written_by: &[Function], read_by: &[Function]| Stream {
@@ -170,9 +170,9 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
     };
     // The broker knows this for streams without copies alone; with copies it shares the syncs anyway.
     let alone = sizes.replicas == 1;
-    let task_writers = [Create, Schedule, Report, Interrupt, Delete];
-    let task_readers = [Create, Schedule, Report, Interrupt, Delete, Status, Logs];
-    let app_readers = [Create, Status, Interrupt, Delete, Logs, Admin];
+    let task_writers = [Create, Amend, Schedule, Report, Interrupt, Delete];
+    let task_readers = [Create, Amend, Schedule, Report, Interrupt, Delete, Status, Logs];
+    let app_readers = [Create, Amend, Status, Interrupt, Delete, Logs, Admin];
     vec![
         bucket(TASKS, "task records, key <tenant>.<task id>", 25, &task_writers, &task_readers),
         bucket(APPS, "apps, key <tenant>.<app>", 1, &[Admin], &app_readers),

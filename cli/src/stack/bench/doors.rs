@@ -5,6 +5,7 @@ use std::sync::Arc;
 use broker::{Broker, Credentials};
 use bytes::Bytes;
 use domain::payload::Place;
+use domain::task::state::Origin;
 use domain::{Caller, Payload, TaskId, TaskState};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -80,16 +81,21 @@ impl Doors {
             version: None,
             service: "run".to_owned(),
             priority: None,
+            timing: None,
+            hooks: Vec::new(),
+            origin: Origin::Nats,
             input: Payload { content_type: None, size: PAYLOAD_BYTES as u64, place },
             input_digest: String::new(),
             idempotency_key: None,
         };
         let created = self.nats.call(&request).await.map_err(StackError::text)?;
-        let ask = StatusRequest::Get { caller, id: created.task.id, wait_ms: WAIT_SECONDS * 1000 };
+        let ask = StatusRequest::Get { caller, id: created.task.id, run: None, wait_ms: WAIT_SECONDS * 1000 };
         match self.nats.call(&ask).await.map_err(StackError::text)? {
             StatusReply::Task(status) if status.summary.state == TaskState::Completed => Ok(()),
             StatusReply::Task(status) => Err(StackError::Text(format!("{:?}", status.summary))),
-            StatusReply::Page(_) => Err(StackError::Text("a page for a task".to_owned())),
+            StatusReply::Page(_) | StatusReply::LastRun(_) => {
+                Err(StackError::Text("a page for a task".to_owned()))
+            }
         }
     }
 

@@ -97,10 +97,31 @@ fn list_parameters() -> Vec<Parameter> {
     ]
 }
 
+/// Moments and spans as patterns. They name the documented forms; what is no day, or too long to be counted, is
+/// refused all the same.
+const MOMENT: &str = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?( ?(Z|[+-][0-9]{2}:?[0-9]{2}))?)?$";
+const SPAN: &str = concat!(
+    r"^(P(?=[0-9T])([0-9]{1,3}Y)?([0-9]{1,3}M)?([0-9]{1,3}W)?([0-9]{1,3}D)?",
+    r"(T(?=[0-9])([0-9]{1,3}H)?([0-9]{1,3}M)?([0-9]{1,3}(\.[0-9]{1,6})?S)?)?",
+    r"|[0-9]{1,3} (seconds?|minutes?|hours?|days?|weeks?|months?|years?)",
+    r"( [0-9]{1,3} (seconds?|minutes?|hours?|days?|weeks?|months?|years?))*)$",
+);
+
 fn create_parameters() -> Vec<Parameter> {
     let key =
         "The same key with the same request gives the same task, so that a request can be repeated safely.";
+    let hook = "A URL that gets a PUT for each state of the task, with `task_uuid`, `task_state`, `at` and, if the \
+                URL has a parameter `key`, an `hmac` under it.";
+    let span = || json!({ "type": "string", "pattern": SPAN });
     vec![
+        query(
+            "scheduleFor",
+            "Run it at this moment, in UTC unless it has an offset; not together with scheduleIn.",
+            json!({ "type": "string", "pattern": MOMENT }),
+        ),
+        query("scheduleIn", "Run it after this time, as `PT5M` or `1 day`.", span()),
+        query("scheduleInterval", "Run it again and again, this far apart; one second at least.", span()),
+        header("taskStateHook", hook, json!({ "type": "string", "format": "uri", "maxLength": 2048 })),
         pretty(),
         wait(),
         header("Idempotency-Key", key, json!({ "type": "string", "pattern": "^[!-~]{1,255}$" })),

@@ -1,15 +1,16 @@
 //! The parameters of `get_tasks`: which rows, in which order, and which page (reference/aimms.md §1.6).
 
-use domain::list::{Query, SortField};
+use domain::list::{Query, SortField, StateFilter};
 use wire::Error;
 
 use crate::Parameters;
-use crate::listing::{self, Names};
+use crate::listing::{self, Names, States};
 
 const NAMES: Names = Names {
     app: "appName",
     version: "appVersion",
     all: "listAll",
+    states: STATES,
     sort: &[
         ("id", Some(SortField::Id)),
         ("appName", Some(SortField::App)),
@@ -43,3 +44,13 @@ pub(super) fn sort_fields() -> Vec<&'static str> {
 pub(super) fn query(parameters: &Parameters) -> Result<Query, Error> {
     listing::query(parameters, &NAMES)
 }
+
+/// AIMMS has no words for a task that waits for its time or is held back, nor for one that was given up.
+const STATES: &States = &[
+    ("queued", &[StateFilter::Queued, StateFilter::Scheduled, StateFilter::Paused, StateFilter::Stopped]),
+    ("assigned", &[StateFilter::Assigned]),
+    ("running", &[StateFilter::Running]),
+    ("solving", &[StateFilter::Solving]),
+    ("completed", &[StateFilter::Completed]),
+    ("failed", &[StateFilter::Failed, StateFilter::Broken]),
+];

@@ -5,6 +5,7 @@ mod document;
 mod list;
 mod model;
 mod request;
+mod schedule;
 mod v1;
 mod v2;
 

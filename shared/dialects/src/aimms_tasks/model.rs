@@ -58,16 +58,19 @@ pub(super) struct Task<'a> {
     /// The environment of that user.
     user_environment: &'a str,
     /// When it is to run, if it was scheduled.
-    schedule_for: Option<&'a str>,
+    #[schemars(with = "Option<String>")]
+    #[serde(serialize_with = "as_date_and_clock")]
+    schedule_for: Option<Timestamp>,
     /// After what time it runs again, if it recurs.
     schedule_interval: Option<&'a str>,
     /// Number of this run, if it recurs.
-    group_index: Option<u64>,
+    group_index: Option<u32>,
 }
 
 impl<'a> Task<'a> {
     /// The task as it is now. Its tenant is the caller's, since nobody sees another tenant's tasks.
     pub(super) fn new(summary: &'a Summary, tenant: &'a str, now: Timestamp) -> Self {
+        let every = summary.timing.as_ref().and_then(|timing| timing.every.as_ref());
         Self {
             id: summary.id,
             app_name: &summary.app,
@@ -85,9 +88,9 @@ impl<'a> Task<'a> {
             session_id: summary.session,
             username: &summary.user,
             user_environment: tenant,
-            schedule_for: None,
-            schedule_interval: None,
-            group_index: None,
+            schedule_for: summary.timing.as_ref().map(|timing| timing.run_at),
+            schedule_interval: every.map(|every| every.text.as_str()),
+            group_index: every.map(|_| summary.run),
         }
     }
 }
@@ -125,13 +128,14 @@ pub(super) struct CurrentUser<'a> {
 
 fn state(summary: &Summary) -> &'static str {
     match summary.state {
-        TaskState::Queued => "queued",
+        // AIMMS has no words for what waits for its time or is held back: it waits.
+        TaskState::Scheduled | TaskState::Queued | TaskState::Paused | TaskState::Stopped => "queued",
         TaskState::Assigned => "assigned",
         TaskState::Running if summary.is_solving() => "solving",
         TaskState::Running => "running",
         TaskState::Completed => "completed",
         // A deleted task is shown to nobody. Should one ever come here, a client that waits for its end must see one.
-        TaskState::Failed | TaskState::Deleted => "failed",
+        TaskState::Failed | TaskState::Broken | TaskState::Deleted => "failed",
     }
 }
 

@@ -5,14 +5,10 @@ use serde_json::Value;
 use wire::{Code, Error};
 
 use crate::text::{name, shown};
-use crate::{Parameters, Plan, Request, bad, body, headers};
+use crate::{Parameters, Plan, Request, body, headers};
 
 /// The version that stands for the one tagged as latest. No app version can be published under this name.
 const LATEST: &str = "latest";
-
-/// What AIMMS has and we have not yet. Taking such a request would run the task at once, or without its hook.
-const UNSUPPORTED_PARAMETERS: [&str; 3] = ["scheduleFor", "scheduleIn", "scheduleInterval"];
-const UNSUPPORTED_HEADER: &str = "taskStateHook";
 
 /// Bytes that the body of an interrupt may have; the one that is accepted has 31.
 pub(super) const INTERRUPT_BYTES_MAX: usize = 64 * 1024;
@@ -36,34 +32,18 @@ pub(super) fn create(request: &Request<'_>, names: &Names) -> Result<Plan, Error
         version: version.filter(|version| version != LATEST),
         service: part(names.service)?,
         priority: None,
+        timing: None,
+        hooks: Vec::new(),
         idempotency_key: headers::idempotency_key(request.headers)?,
         wait_ms: headers::preferred_wait_ms(request.headers),
     })
 }
 
-/// Refuses a create that asks for what is not there yet.
-pub(super) fn check_supported(request: &Request<'_>, parameters: &Parameters) -> Result<(), Error> {
-    for parameter in UNSUPPORTED_PARAMETERS {
-        if parameters.has(parameter) {
-            return Err(unsupported("parameter", parameter));
-        }
-    }
-    if request.headers.contains_key(UNSUPPORTED_HEADER) {
-        return Err(unsupported("header", UNSUPPORTED_HEADER));
-    }
-    Ok(())
-}
-
-/// Refuses the index of a run that is not there: a task that does not recur has one run, number 0.
-pub(super) fn check_group_index(request: &Request<'_>, parameters: &Parameters) -> Result<(), Error> {
-    let id = request.task_id("id")?;
-    match parameters.unsigned("groupIndex")? {
-        None | Some(0) => Ok(()),
-        Some(index) => Err(Error::new(
-            Code::TaskNotFound,
-            format!("task {id} has no run with groupIndex {index}; it does not recur, so its only run is 0"),
-        )),
-    }
+/// Which run of a recurring task is meant; without it the last one.
+pub(super) fn group_index(parameters: &Parameters) -> Result<Option<u32>, Error> {
+    let Some(index) = parameters.unsigned("groupIndex")? else { return Ok(None) };
+    // No series has so many runs, so the answer is that of any other run that is not there.
+    Ok(Some(u32::try_from(index).unwrap_or(u32::MAX)))
 }
 
 /// How the body of a PUT asks to end the task. Generated clients send no body at all.
@@ -82,8 +62,4 @@ pub(super) fn interrupt_kind(sent: &[u8]) -> Result<InterruptKind, Error> {
 fn not_settable(reason: &str) -> Error {
     let message = format!("{reason}; send {{\"setstatus\":\"interrupt-solve\"}} or no body at all");
     Error::new(Code::WrongState, message)
-}
-
-fn unsupported(what: &str, name: &str) -> Error {
-    bad(format!("{what} '{name}' is not supported by this version of Tasklane; send the request without it"))
 }

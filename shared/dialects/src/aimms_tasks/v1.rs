@@ -60,14 +60,14 @@ impl Dialect for V1 {
             "get_tasks" => list(&parameters).map(Plan::List),
             "get_task" => {
                 let wait_ms = headers::preferred_wait_ms(request.headers);
-                id().map(|id| Plan::Get { id, wait_ms })
+                id().map(|id| Plan::Get { id, run: None, wait_ms })
             }
-            "delete_task" => id().map(|id| Plan::Delete { id }),
+            "delete_task" => id().map(|id| Plan::Delete { id, run: None }),
             "interrupt_task" => {
                 let id = id()?;
-                request::interrupt_kind(request.body).map(|kind| Plan::Interrupt { id, kind })
+                request::interrupt_kind(request.body).map(|kind| Plan::Interrupt { id, run: None, kind })
             }
-            "get_task_response" => id().map(|id| Plan::Fetch { id }),
+            "get_task_response" => id().map(|id| Plan::Fetch { id, run: None }),
             other => Err(Error::internal(format!("operation {other} has no decoding"))),
         }
     }
@@ -167,10 +167,18 @@ impl<'a> Task<'a> {
 /// Clients of v1 wait for `finished`, so a failed task reads so too and its message tells the difference.
 fn status(summary: &Summary) -> &'static str {
     match summary.state {
-        TaskState::Queued | TaskState::Assigned => "queued",
+        TaskState::Scheduled
+        | TaskState::Queued
+        | TaskState::Assigned
+        | TaskState::Paused
+        | TaskState::Stopped => "queued",
         TaskState::Running if summary.is_solving() => "solving",
         TaskState::Running => "executing",
-        TaskState::Completed | TaskState::Failed | TaskState::Deleted if summary.interrupted => "interrupted",
-        TaskState::Completed | TaskState::Failed | TaskState::Deleted => "finished",
+        TaskState::Completed | TaskState::Failed | TaskState::Broken | TaskState::Deleted
+            if summary.interrupted =>
+        {
+            "interrupted"
+        }
+        TaskState::Completed | TaskState::Failed | TaskState::Broken | TaskState::Deleted => "finished",
     }
 }

@@ -11,7 +11,7 @@ use wire::Error;
 
 use super::model::{CurrentUser, Task, Tasks, Version, write};
 use super::request::{self, INTERRUPT_BYTES_MAX};
-use super::{document, list};
+use super::{document, list, schedule};
 use crate::openapi::Document;
 use crate::query::wrong;
 use crate::{Access, BodyKind, Dialect, Outcome, Parameters, Plan, Request, Route, answer, headers};
@@ -118,13 +118,17 @@ impl Dialect for V2 {
         let check_form = || parameters.boolean(PRETTY).map(drop);
         let create = |version| {
             check_form()?;
-            request::check_supported(request, &parameters)?;
             let names = request::Names { app: "appName", version, service: "serviceName" };
-            request::create(request, &names)
+            let mut plan = request::create(request, &names)?;
+            if let Plan::Create { timing, hooks, .. } = &mut plan {
+                *timing = schedule::timing(&parameters, request.now)?;
+                *hooks = schedule::hooks(request)?;
+            }
+            Ok(plan)
         };
         let existing = || {
-            request::check_group_index(request, &parameters)?;
-            request.task_id("id")
+            let run = request::group_index(&parameters)?;
+            request.task_id("id").map(|id| (id, run))
         };
         match route.operation {
             "create_task" => create(Some("appVersion")),
@@ -136,14 +140,14 @@ impl Dialect for V2 {
             "get_task" => {
                 check_form()?;
                 let wait_ms = headers::preferred_wait_ms(request.headers);
-                existing().map(|id| Plan::Get { id, wait_ms })
+                existing().map(|(id, run)| Plan::Get { id, run, wait_ms })
             }
-            "delete_task" => existing().map(|id| Plan::Delete { id }),
+            "delete_task" => existing().map(|(id, run)| Plan::Delete { id, run }),
             "interrupt_task" => {
-                let id = existing()?;
-                request::interrupt_kind(request.body).map(|kind| Plan::Interrupt { id, kind })
+                let (id, run) = existing()?;
+                request::interrupt_kind(request.body).map(|kind| Plan::Interrupt { id, run, kind })
             }
-            "get_task_response" => existing().map(|id| Plan::Fetch { id }),
+            "get_task_response" => existing().map(|(id, run)| Plan::Fetch { id, run }),
             "get_openapi_specification" => form(&parameters).map(|_| Plan::Nothing),
             "get_version" | "get_current_user" => Ok(Plan::Nothing),
             other => Err(Error::internal(format!("operation {other} has no decoding"))),

@@ -1,15 +1,16 @@
 //! The parameters of our own list of tasks.
 
-use domain::list::{Query, SortField};
+use domain::list::{Query, SortField, StateFilter};
 use wire::Error;
 
 use crate::Parameters;
-use crate::listing::{self, Names};
+use crate::listing::{self, Names, States};
 
 const NAMES: Names = Names {
     app: "app",
     version: "version",
     all: "all",
+    states: STATES,
     sort: &[
         ("id", Some(SortField::Id)),
         ("user", Some(SortField::User)),
@@ -33,3 +34,17 @@ const NAMES: Names = Names {
 pub(super) fn query(parameters: &Parameters) -> Result<Query, Error> {
     listing::query(parameters, &NAMES)
 }
+
+/// Our own words; `solving` is a running task in that phase.
+const STATES: &States = &[
+    ("scheduled", &[StateFilter::Scheduled]),
+    ("queued", &[StateFilter::Queued]),
+    ("assigned", &[StateFilter::Assigned]),
+    ("running", &[StateFilter::Running]),
+    ("solving", &[StateFilter::Solving]),
+    ("paused", &[StateFilter::Paused]),
+    ("stopped", &[StateFilter::Stopped]),
+    ("completed", &[StateFilter::Completed]),
+    ("failed", &[StateFilter::Failed]),
+    ("broken", &[StateFilter::Broken]),
+];

@@ -23,7 +23,11 @@ pub(super) fn plan(operation: &str, request: &Request<'_>, caller: Option<&Calle
     match operation {
         "health" => Ok(Plan::Health),
         "list_tasks" => list::query(&parameters).map(Plan::List),
-        "get_task" => Ok(Plan::Get { id: request.task_id("id")?, wait_ms: wait_ms(&parameters)? }),
+        "get_task" => Ok(Plan::Get {
+            id: request.task_id("id")?,
+            run: run(&parameters)?,
+            wait_ms: wait_ms(&parameters)?,
+        }),
         "get_logs" => logs(request, &parameters),
         "list_sessions" => Ok(Plan::Sessions),
         "publish_app" => Ok(Plan::Publish { latest: parameters.boolean("latest")?.unwrap_or(false) }),
@@ -66,6 +70,7 @@ fn logs(request: &Request<'_>, parameters: &Parameters) -> Result<Plan, Error> {
     }
     Ok(Plan::Logs {
         id: request.task_id("id")?,
+        run: run(parameters)?,
         offset: parameters.unsigned("offset")?.unwrap_or(0),
         limit,
         wait_ms: wait_ms(parameters)?,
@@ -120,7 +125,14 @@ fn grant(request: &Request<'_>) -> Result<AdminOrder, Error> {
 
 fn set_lane(request: &Request<'_>) -> Result<AdminOrder, Error> {
     let lane = name("lane", request.parameter("name"))?;
-    let known = ["max_running", "priority_slots", "priority_threshold", "max_queued", "retry_limit"];
+    let known = [
+        "max_running",
+        "priority_slots",
+        "priority_threshold",
+        "max_queued",
+        "retry_limit",
+        "retry_delay_ms",
+    ];
     let fields = Fields::parse(request.body, &known)?;
     let small = |name: &str| -> Result<Option<u32>, Error> {
         let number = fields.number(name, u64::from(u32::MAX))?;
@@ -133,6 +145,7 @@ fn set_lane(request: &Request<'_>) -> Result<AdminOrder, Error> {
         priority_threshold: threshold.and_then(|number| u8::try_from(number).ok()),
         max_queued: fields.number("max_queued", u64::MAX)?,
         retry_limit: small("retry_limit")?,
+        retry_delay_ms: fields.number("retry_delay_ms", u64::MAX)?,
     };
     if change == LaneChange::default() {
         return Err(bad(format!("the body changes nothing; name at least one of {}", known.join(", "))));
@@ -149,4 +162,10 @@ fn principal(part: &str, text: &str) -> Result<String, Error> {
         "{part} '{}' is not a name: it must have 1 to {PRINCIPAL_CHARS_MAX} ASCII letters, digits, '-' or '_'",
         shown(text)
     )))
+}
+
+/// Which run of a recurring task is meant.
+fn run(parameters: &Parameters) -> Result<Option<u32>, Error> {
+    let Some(run) = parameters.unsigned("run")? else { return Ok(None) };
+    u32::try_from(run).map(Some).map_err(|_| wrong("run", &run.to_string(), "a smaller number"))
 }

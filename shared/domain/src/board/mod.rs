@@ -1,6 +1,7 @@
 //! What `schedule` knows: every live task, every lane, every runner. A disposable picture, drawn from the
 //! change feed and the heartbeats; it decides who starts and what has to be repaired, and does no I/O.
 
+mod due;
 mod questions;
 mod repair;
 mod row;
@@ -13,7 +14,9 @@ use crate::id::{Epoch, RunnerId, TaskKey};
 use crate::lane::{Lane, LaneLimits, Turn};
 use crate::session::SessionOf;
 use crate::task::state::{InterruptKind, Runtime, Task, TaskState};
+use crate::task::transition::has_bodies;
 
+pub use questions::LaneLoad;
 pub use repair::{ASSIGN_GRACE_MS, RUNNER_LEASE_MS};
 use row::Row;
 
@@ -70,12 +73,20 @@ pub enum Action {
     TellDrop(TaskKey, Epoch, RunnerId),
     /// The runner is gone: take the task back.
     Lose(TaskKey, Epoch),
+    /// A runner holds a claim on a task that does not run, as far as we know: look, and tell the runner.
+    CheckClaim(TaskKey, Epoch, RunnerId),
+    /// Its time has come: move it into its lane.
+    Due(TaskKey),
+    /// Its time has come: ask its gate, and move it into its lane if that is open.
+    AskGate(TaskKey),
     /// The task is deleted and still has bodies.
     RemoveBodies(TaskKey),
 }
 
 struct Runner {
     beat: Heartbeat,
+    /// What it held one heartbeat earlier.
+    held_before: Vec<Held>,
     seen_at: Millis,
     load: u32,
     /// Warm sessions as the last heartbeat said, less those that were given a task since, and with those that
@@ -103,8 +114,16 @@ impl Runner {
 struct LaneState {
     lane: Lane,
     limits: LaneLimits,
+    /// Tasks whose time has not come.
+    scheduled: u64,
     /// It is among the dirty lanes.
     dirty: bool,
+}
+
+impl LaneState {
+    fn of(name: &str) -> Self {
+        Self { limits: LaneLimits::of(name), ..Self::default() }
+    }
 }
 
 /// The picture.
@@ -113,6 +132,7 @@ pub struct Board {
     rows: HashMap<TaskKey, Row>,
     active: HashSet<TaskKey>,
     deleted: HashSet<TaskKey>,
+    due: due::Due,
     /// Own claims that failed, each with the time at which `repair` first saw it so.
     failed_claims: HashMap<TaskKey, Option<Millis>>,
     lanes: HashMap<String, LaneState>,
@@ -139,14 +159,18 @@ impl Board {
         self.failed_claims.remove(&key);
         self.detach(&key);
         match task.state {
-            TaskState::Queued | TaskState::Assigned | TaskState::Running => {
+            TaskState::Scheduled | TaskState::Queued | TaskState::Assigned | TaskState::Running => {
                 self.rows.insert(key.clone(), Row::new(revision, task, now));
             }
-            TaskState::Completed | TaskState::Failed => {
+            TaskState::Paused
+            | TaskState::Stopped
+            | TaskState::Completed
+            | TaskState::Failed
+            | TaskState::Broken => {
                 self.rows.remove(&key);
                 self.note_warm(&task);
             }
-            TaskState::Deleted if Row::has_bodies(&task) => {
+            TaskState::Deleted if has_bodies(&task) => {
                 self.rows.insert(key.clone(), Row::new(revision, task, now));
             }
             TaskState::Deleted => {
@@ -204,7 +228,9 @@ impl Board {
 
     /// The records are about to be told anew from the beginning.
     pub fn forget_tasks(&mut self) {
-        let keys: Vec<TaskKey> = self.rows.keys().cloned().collect();
+        let mut keys: Vec<TaskKey> = self.rows.keys().cloned().collect();
+        // In order, so that the lanes take their turns in the same way in every run of the simulation.
+        keys.sort_unstable();
         for key in keys {
             self.detach(&key);
             self.rows.remove(&key);
@@ -214,8 +240,8 @@ impl Board {
 
     /// New limits of a lane; `None` brings the defaults back.
     pub fn set_limits(&mut self, name: &str, limits: Option<LaneLimits>) {
-        let state = self.lanes.entry(name.to_owned()).or_default();
-        state.limits = limits.unwrap_or_default();
+        let state = self.lanes.entry(name.to_owned()).or_insert_with(|| LaneState::of(name));
+        state.limits = limits.unwrap_or_else(|| LaneLimits::of(name));
         let rows = &self.rows;
         let taken = rows.values().filter(|row| row.takes_place() && row.task.lane == name);
         state.lane.recount(&state.limits, taken.map(|row| row.task.priority));
@@ -226,11 +252,13 @@ impl Board {
     pub fn hear(&mut self, beat: Heartbeat, now: Millis) {
         let warm = beat.warm.iter().map(|warm| (warm.of.clone(), warm.sessions)).collect();
         if let Some(known) = self.runners.get_mut(&beat.runner) {
-            (known.beat, known.seen_at, known.refused, known.warm) = (beat, now, false, warm);
+            known.held_before = std::mem::replace(&mut known.beat, beat).held;
+            (known.seen_at, known.refused, known.warm) = (now, false, warm);
             return;
         }
         let load = self.rows.values().filter(|row| row.runner() == Some(beat.runner)).count() as u32;
-        let runner = Runner { beat, seen_at: now, load, warm, refused: false, told_drop_at: None };
+        let (held_before, refused, told_drop_at) = (Vec::new(), false, None);
+        let runner = Runner { beat, held_before, seen_at: now, load, warm, refused, told_drop_at };
         self.runners.insert(runner.beat.runner, runner);
     }
 
@@ -306,7 +334,7 @@ impl Board {
     fn detach(&mut self, key: &TaskKey) {
         let Some(row) = self.rows.get(key) else { return };
         let name = row.task.lane.clone();
-        let state = self.lanes.entry(name.clone()).or_default();
+        let state = self.lanes.entry(name.clone()).or_insert_with(|| LaneState::of(&name));
         if row.takes_place() {
             state.lane.vacate(&state.limits, row.task.priority);
             if let Some(runner) = row.runner().and_then(|id| self.runners.get_mut(&id)) {
@@ -314,6 +342,9 @@ impl Board {
             }
         } else if row.task.state == TaskState::Queued {
             state.lane.dequeue(&Turn::of(&row.task));
+        } else if row.task.state == TaskState::Scheduled {
+            state.scheduled = state.scheduled.saturating_sub(1);
+            self.due.remove(&row.task);
         }
         self.active.remove(key);
         self.deleted.remove(key);
@@ -323,7 +354,7 @@ impl Board {
     fn attach(&mut self, key: &TaskKey) {
         let Some(row) = self.rows.get(key) else { return };
         let name = row.task.lane.clone();
-        let state = self.lanes.entry(name.clone()).or_default();
+        let state = self.lanes.entry(name.clone()).or_insert_with(|| LaneState::of(&name));
         if row.takes_place() {
             state.lane.occupy(&state.limits, row.task.priority);
             if let Some(runner) = row.runner().and_then(|id| self.runners.get_mut(&id)) {
@@ -335,6 +366,9 @@ impl Board {
         } else if row.task.state == TaskState::Queued {
             state.lane.enqueue(Turn::of(&row.task));
             self.mark_dirty(&name);
+        } else if row.task.state == TaskState::Scheduled {
+            state.scheduled = state.scheduled.saturating_add(1);
+            self.due.insert(&row.task);
         } else {
             self.deleted.insert(key.clone());
         }

@@ -1,9 +1,24 @@
 //! What the board is asked by others: a record, why a task waits, how full the lanes are.
 
-use crate::board::{Board, Millis, repair};
+use crate::board::{Board, LaneState, Millis, repair};
 use crate::id::TaskKey;
 use crate::lane::{LaneLimits, Turn, Waiting};
 use crate::task::state::{Task, TaskState};
+
+/// How full one lane is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneLoad {
+    /// Its name.
+    pub name: String,
+    /// Its limits.
+    pub limits: LaneLimits,
+    /// Tasks whose time has not come.
+    pub scheduled: u64,
+    /// Tasks that wait.
+    pub queued: u64,
+    /// Tasks that run.
+    pub running: u32,
+}
 
 impl Board {
     /// The record of a live task with its revision, where the board holds all of it.
@@ -13,7 +28,19 @@ impl Board {
 
     /// Why a task waits; `None` if it does not.
     pub fn waiting(&self, key: &TaskKey, now: Millis) -> Option<Waiting> {
-        let row = self.rows.get(key).filter(|row| row.task.state == TaskState::Queued)?;
+        let row = self.rows.get(key)?;
+        match row.task.state {
+            TaskState::Queued => {}
+            TaskState::Scheduled => return Some(self.before_its_time(&row.task)),
+            TaskState::Assigned
+            | TaskState::Running
+            | TaskState::Paused
+            | TaskState::Stopped
+            | TaskState::Completed
+            | TaskState::Failed
+            | TaskState::Broken
+            | TaskState::Deleted => return None,
+        }
         let state = self.lanes.get(&row.task.lane)?;
         let turn = Turn::of(&row.task);
         // A task whose claim is under way has left the queue already.
@@ -39,14 +66,32 @@ impl Board {
         Some(Waiting { lane, position, running, max_running, reason })
     }
 
-    /// Waiting and running tasks of every lane that has been seen, with its limits.
-    pub fn lanes(&self) -> Vec<(String, LaneLimits, u64, u32)> {
-        let mut all: Vec<_> = self
+    fn before_its_time(&self, task: &Task) -> Waiting {
+        let (running, max_running) = self
             .lanes
-            .iter()
-            .map(|(name, s)| (name.clone(), s.limits.clone(), s.lane.queued(), s.lane.running()))
-            .collect();
-        all.sort_by(|a, b| a.0.cmp(&b.0));
+            .get(&task.lane)
+            .map_or((0, 0), |state| (state.lane.running(), state.limits.max_running));
+        let reason = match &task.timing {
+            Some(timing) if timing.gate.is_some() => {
+                format!("scheduled for {}, and then until its semaphore URL answers", timing.run_at)
+            }
+            Some(timing) => format!("scheduled for {}", timing.run_at),
+            None => "scheduled".to_owned(),
+        };
+        Waiting { lane: task.lane.clone(), position: 0, running, max_running, reason }
+    }
+
+    /// How full every lane is that has been seen.
+    pub fn lanes(&self) -> Vec<LaneLoad> {
+        let load = |(name, state): (&String, &LaneState)| LaneLoad {
+            name: name.clone(),
+            limits: state.limits.clone(),
+            scheduled: state.scheduled,
+            queued: state.lane.queued(),
+            running: state.lane.running(),
+        };
+        let mut all: Vec<_> = self.lanes.iter().map(load).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
         all
     }
 }

@@ -48,6 +48,7 @@ impl Board {
         }
         actions.extend(self.stale_claims(now));
         self.free_failed_claims(now);
+        self.rest_due(now);
         self.forget_runners(now);
         actions
     }
@@ -59,6 +60,7 @@ impl Board {
                 rested.push(key.clone());
             }
         }
+        rested.sort_unstable();
         for key in rested {
             self.failed_claims.remove(&key);
             self.unclaim(&key);
@@ -77,6 +79,12 @@ impl Board {
                 runner.beat.held.iter().filter(|held| is_stale(self.rows.get(&held.key), *id, held, now));
             let before = actions.len();
             actions.extend(stale.map(|held| Action::TellDrop(held.key.clone(), held.epoch, *id)));
+            // A claim on a task that we do not know to be live has most often just ended. One that is told of
+            // twice may be on a task that was given up, and the word of that may have been lost.
+            let unknown =
+                |held: &&Held| !self.rows.contains_key(&held.key) && runner.held_before.contains(held);
+            let unknown = runner.beat.held.iter().filter(unknown);
+            actions.extend(unknown.map(|held| Action::CheckClaim(held.key.clone(), held.epoch, *id)));
             if actions.len() > before {
                 runner.told_drop_at = Some(now);
             }
@@ -123,6 +131,16 @@ fn mend(row: &Row, runner: Option<&Runner>, now: Millis) -> Option<Action> {
             let unheard = task.interrupt.is_some_and(|wish| wish.kind.exceeds(held.interrupted));
             unheard.then_some(Action::TellInterrupt(key, runner.beat.runner))
         }
-        (None, TaskState::Queued | TaskState::Completed | TaskState::Failed | TaskState::Deleted) => None,
+        (
+            None,
+            TaskState::Scheduled
+            | TaskState::Queued
+            | TaskState::Paused
+            | TaskState::Stopped
+            | TaskState::Completed
+            | TaskState::Failed
+            | TaskState::Broken
+            | TaskState::Deleted,
+        ) => None,
     }
 }

@@ -25,16 +25,12 @@ pub(super) struct Row {
 
 impl Row {
     pub fn new(revision: u64, mut task: Task, now: Millis) -> Self {
+        task.number.get_or_insert(revision);
         let complete = task.input.object().is_some() || task.input.size <= KEPT_BODY_BYTES_MAX;
         if !complete {
             task.input.place = Payload::default().place;
         }
         Self { revision, task, complete, claiming: None, since: now, repaired_at: None }
-    }
-
-    /// Bodies inside the record count too: a deleted task keeps nothing of what its user sent.
-    pub fn has_bodies(task: &Task) -> bool {
-        task.input != Payload::default() || task.result.is_some()
     }
 
     /// It counts against its lane's and its runner's limit.

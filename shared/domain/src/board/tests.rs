@@ -8,6 +8,7 @@ use crate::fixtures::{body, numbered, runner};
 use crate::payload::{Payload, Place};
 
 mod claims;
+mod due;
 mod model;
 mod repairs;
 mod warm;
@@ -51,11 +52,11 @@ impl Feed {
     }
 
     fn running(&self) -> u32 {
-        self.board.lanes().iter().map(|lane| lane.3).sum()
+        self.board.lanes().iter().map(|lane| lane.running).sum()
     }
 
     fn queued(&self) -> u64 {
-        self.board.lanes().iter().map(|lane| lane.2).sum()
+        self.board.lanes().iter().map(|lane| lane.queued).sum()
     }
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{Epoch, RunnerId, SessionId};
 use crate::payload::Payload;
 use crate::task::state::{InterruptKind, Phase, Task};
+use crate::task::workflow::StepEnding;
 use crate::time::Timestamp;
 
 /// Something that happens to a task.
@@ -39,10 +40,50 @@ pub enum Input {
     },
     /// A caller wants it to end early.
     Interrupt(InterruptKind),
+    /// Its time has come and its gate is open.
+    Due,
+    /// A caller changes what may still be changed: all of it, or nothing.
+    Amend(Amendment),
+    /// A caller wants a stream task to run.
+    Start,
+    /// A caller wants a stream task to stop.
+    Stop,
+    /// A caller runs the same request anew, so what this task made is not valid any more.
+    Supersede,
     /// A caller wants it gone.
     Delete,
     /// The bodies of a deleted task are removed.
     BodiesRemoved,
+}
+
+/// What a caller changes; what is `None` stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub struct Amendment {
+    /// Hold it back, let it go on, or give it up.
+    pub wish: Option<Wish>,
+    /// 1 first, 10 last.
+    pub priority: Option<u8>,
+    /// Its place among those of the same priority.
+    pub position: Option<u32>,
+    /// Before every other of its lane.
+    pub top_of_queue: Option<bool>,
+    /// Not before this moment.
+    pub run_at: Option<Timestamp>,
+    /// The URL of its gate.
+    pub gate: Option<String>,
+}
+
+/// What a caller wants of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wish {
+    /// To be held back; a running step ends first.
+    Pause,
+    /// To go on, after it was paused.
+    Resume,
+    /// To be given up, whatever it does.
+    Break,
 }
 
 /// What a runner reports about the claim it holds.
@@ -59,6 +100,10 @@ pub enum Report {
     },
     /// The process says what it does.
     Phase(Phase),
+    /// A step of its workflow ended; the runner has stored its output.
+    Step(StepEnding),
+    /// Something goes wrong with a task that runs on all the same; `None` is that all is well again.
+    Trouble(Option<String>),
     /// The process ended; the runner has stored its output.
     Ended(Ending),
     /// The runner is about to stop and has ended the process: the task goes back at no cost.
@@ -86,6 +131,8 @@ pub struct Ending {
 pub enum Effect {
     /// Tell the runner to end the task early.
     TellInterrupt(RunnerId),
+    /// Tell the runner that this claim is void.
+    TellDrop(RunnerId, Epoch),
     /// Remove the stored bodies.
     RemoveBodies,
 }
@@ -112,7 +159,13 @@ pub enum Refusal {
     NotQueued,
     /// It waits still, so there is nothing to interrupt.
     NotStarted,
-    /// A runner holds it, so it can't be deleted.
+    /// It is not held back, so it can't be let go on.
+    NotPaused,
+    /// Its time has not come.
+    NotDue,
+    /// Only stream tasks are started and stopped.
+    NotAStream,
+    /// A runner holds it, so it can't be deleted or scheduled anew.
     StillActive,
     /// It has ended.
     Ended,

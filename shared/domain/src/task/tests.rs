@@ -3,12 +3,15 @@
 use crate::fixtures::{EARLIER, RETRY_LIMIT, body, fresh, runner, session};
 use crate::id::Epoch;
 use crate::payload::{Payload, Place};
-use crate::task::input::{Change, Effect, Ending, Input, Refusal, Report};
-use crate::task::state::{Interrupt, InterruptKind, Phase, Task, TaskState};
+use crate::task::hook::{Hook, HookKind, What};
+use crate::task::input::{Amendment, Change, Effect, Ending, Input, Refusal, Report, Wish};
+use crate::task::state::{Interrupt, InterruptKind, Phase, Runtime, Task, TaskState};
+use crate::task::timing::Timing;
 use crate::task::transition::transition;
+use crate::task::workflow::{StepEnding, Workflow};
 use crate::time::Timestamp;
 
-use TaskState::{Assigned, Completed, Deleted, Failed, Queued, Running};
+use TaskState::{Assigned, Broken, Completed, Deleted, Failed, Paused, Queued, Running, Scheduled, Stopped};
 use table::Epochs::{Current, Future, Stale};
 use table::{Circumstance, Epochs, In};
 
@@ -30,10 +33,16 @@ fn ending(error: Option<&str>) -> Ending {
     Ending { started_at: Some(EARLIER), session: None, result, return_code: Some(0), error }
 }
 
+fn step_ending(step: u32, attempt: u32, error: Option<&str>) -> StepEnding {
+    let (output, error) = (Some(body("half an answer")), error.map(str::to_owned));
+    StepEnding { step, attempt, started_at: EARLIER, output, return_code: Some(0), error }
+}
+
 /// A record in a state, in its fifth claim, with the fields that such a record has.
 fn standing(state: TaskState) -> Task {
     let mut task = Task { state, epoch: EPOCH, ..fresh() };
-    if state != Queued {
+    let was_claimed = state.is_active() || state.is_terminal();
+    if was_claimed {
         task.assigned_at = Some(EARLIER);
         (task.runner, task.session) = (Some(runner(1)), Some(session(1)));
     }
@@ -77,12 +86,17 @@ fn the_epoch_rises_by_a_claim_and_by_nothing_else() {
 }
 
 #[test]
-fn a_terminal_task_changes_in_nothing_but_that_it_is_deleted() {
+fn a_terminal_task_changes_in_nothing_but_that_it_is_superseded_or_deleted() {
     for_every_case(|_, task, input, got| {
         let Ok(Change::Write(next, _)) = got else { return };
         if task.state.is_terminal() {
-            let mut only = task.clone();
-            only.state = Deleted;
+            let mut only = Task { updated_at: NOW, ..task.clone() };
+            let superseded = input == In::Supersede;
+            if superseded {
+                only.superseded = true;
+            } else {
+                only.state = Deleted;
+            }
             if matches!(input, In::BodiesRemoved | In::Delete) {
                 (only.input, only.result) = (Payload::default(), None);
             }
@@ -98,9 +112,13 @@ fn what_the_request_said_never_changes() {
         let request = |task: &Task| {
             let (a, b) = (task.key(), task.user.clone());
             let c = (task.app.clone(), task.version.clone(), task.service.clone(), task.bundle.clone());
-            (a, b, c, task.lane.clone(), task.priority, task.created_at, task.request_digest.clone())
+            (a, b, c, task.lane.clone(), task.created_at, task.request_digest.clone())
         };
         assert_eq!(request(next), request(task), "{:?} {input:?}", task.state);
+        let order = |task: &Task| (task.priority, task.position, task.top_of_queue, task.timing.clone());
+        if !matches!(input, In::Priority | In::RunLater) {
+            assert_eq!(order(next), order(task), "{:?} {input:?}", task.state);
+        }
         if !matches!(input, In::BodiesRemoved | In::Delete) {
             assert_eq!(next.input, task.input, "{:?} {input:?}", task.state);
         }
@@ -167,7 +185,7 @@ fn a_create_forgets_whatever_the_caller_claimed_about_the_life_of_the_task() {
     let dreamt = Circumstance::ToEndItsSolve.of(standing(Completed));
     let dreamt = Task { losses: 2, error: Some("x".into()), return_code: Some(1), ..dreamt };
     let got = transition(None, &Input::Create(Box::new(dreamt)), NOW);
-    let expected = Task { created_at: NOW, ..fresh() };
+    let expected = Task { created_at: NOW, updated_at: NOW, ..fresh() };
     assert_eq!(got, Ok(Change::Write(Box::new(expected), Vec::new())));
 }
 
@@ -246,10 +264,11 @@ fn a_tombstone_keeps_stored_bodies_until_they_are_removed_and_no_others() {
 }
 
 #[test]
-fn only_an_interrupt_asks_for_something_to_be_done_where_no_body_is_stored() {
+fn only_what_ends_a_claim_asks_for_something_to_be_done_where_no_body_is_stored() {
     for_every_case(|_, task, input, got| {
         let Ok(Change::Write(_, effects)) = got else { return };
-        let asks = matches!(input, In::InterruptSolve | In::InterruptExecution);
+        let ends = matches!(input, In::Break | In::Supersede) && task.state.is_active();
+        let asks = ends || matches!(input, In::InterruptSolve | In::InterruptExecution);
         assert_eq!(effects.len(), usize::from(asks), "{:?} {input:?}", task.state);
     });
 }
@@ -269,4 +288,138 @@ fn the_session_that_ran_a_task_is_the_one_in_its_record() {
     assert_eq!(after(&started, report(Report::Ended(ending.clone()))).session, Some(warm));
     let ending = Ending { session: Some(warm), ..ending };
     assert_eq!(after(&task, report(Report::Ended(ending))).session, Some(warm), "it ended at once");
+}
+
+/// A running workflow of three steps that is tried once more per step.
+fn workflow() -> Task {
+    let steps = ["one", "two", "three"].map(str::to_owned).to_vec();
+    let workflow =
+        Workflow { steps, done: 0, failures: 0, output: None, retry_limit: 1, retry_delay_ms: 5_000 };
+    Task { workflow: Some(workflow), ..standing(Running) }
+}
+
+fn step_report(step: u32, attempt: u32, error: Option<&str>) -> Input {
+    Input::Report { epoch: EPOCH, report: Report::Step(step_ending(step, attempt, error)) }
+}
+
+#[test]
+fn a_workflow_goes_step_by_step_and_its_last_output_is_the_result() {
+    let mut task = workflow();
+    for done in 1..3 {
+        (task, _) = written(&task, &step_report(done - 1, 1, None));
+        assert_eq!((task.state, task.workflow.as_ref().unwrap().done), (Running, done));
+        let again = transition(Some(&task), &step_report(done - 1, 1, None), NOW);
+        assert_eq!(again, Ok(Change::Nothing), "a repeated report counts once");
+    }
+    assert_eq!(task.workflow.as_ref().unwrap().step(), Some("three"));
+    (task, _) = written(&task, &step_report(2, 1, None));
+    assert_eq!((task.state, task.result), (Completed, Some(body("half an answer"))));
+}
+
+#[test]
+fn a_step_is_tried_again_up_to_its_limit_and_each_failure_counts_once() {
+    let (once, _) = written(&workflow(), &step_report(0, 1, Some("exit 1")));
+    assert_eq!((once.state, once.workflow.as_ref().unwrap().failures), (Running, 1));
+    assert_eq!(transition(Some(&once), &step_report(0, 1, Some("exit 1")), NOW), Ok(Change::Nothing));
+    let (well, _) = written(&once, &step_report(0, 2, None));
+    assert_eq!(well.workflow.as_ref().unwrap().failures, 0, "the next step begins anew");
+    let (failed, _) = written(&once, &step_report(0, 2, Some("exit 2")));
+    assert_eq!((failed.state, failed.error.as_deref(), failed.ended_at), (Failed, Some("exit 2"), Some(NOW)));
+}
+
+#[test]
+fn a_task_to_be_paused_ends_its_step_and_goes_on_with_the_next_one() {
+    let (wished, _) = written(&workflow(), &In::Pause.input());
+    assert!(wished.pause && wished.state == Running);
+    let (paused, _) = written(&wished, &step_report(0, 1, None));
+    assert_eq!((paused.state, paused.runner, paused.pause), (Paused, None, false));
+    let stale = transition(Some(&paused), &step_report(1, 1, None), NOW);
+    assert_eq!(stale, Err(Refusal::StaleEpoch), "its runner is out");
+    let (resumed, _) = written(&paused, &In::Resume.input());
+    assert_eq!((resumed.state, resumed.workflow.unwrap().step()), (Queued, Some("two")));
+    let (lost, _) = written(&wished, &In::Lost(Current).input());
+    assert_eq!((lost.state, lost.pause), (Paused, false));
+    let (on, _) = written(&wished, &In::Resume.input());
+    assert_eq!((on.state, on.pause), (Running, false), "the wish is taken back");
+}
+
+#[test]
+fn an_interrupted_workflow_ends_with_the_step_that_was_running() {
+    let interrupted = Circumstance::ToEndItsSolve.of(workflow());
+    let (well, _) = written(&interrupted, &step_report(0, 1, None));
+    assert_eq!((well.state, well.result), (Completed, Some(body("half an answer"))));
+    let (badly, _) = written(&interrupted, &step_report(0, 1, Some("exit 1")));
+    assert_eq!(badly.state, Failed);
+}
+
+#[test]
+fn whoever_is_given_up_is_told_to_the_runner_that_holds_it() {
+    for input in [In::Break.input(), Input::Supersede] {
+        let (broken, effects) = written(&standing(Running), &input);
+        assert_eq!((broken.state, broken.ended_at), (Broken, Some(NOW)));
+        assert_eq!(effects, [Effect::TellDrop(runner(1), EPOCH)]);
+        assert_eq!(written(&standing(Queued), &input).1, []);
+    }
+}
+
+#[test]
+fn a_task_is_due_when_its_time_has_come_and_never_before() {
+    let run_at = NOW.plus_millis(10);
+    let timing = Timing { run_at, gate: None, every: None, by_tick: false };
+    let request = Task { timing: Some(timing), ..fresh() };
+    let Ok(Change::Write(scheduled, _)) = transition(None, &Input::Create(Box::new(request)), NOW) else {
+        panic!("a create was refused")
+    };
+    assert_eq!(scheduled.state, Scheduled);
+    assert_eq!(transition(Some(&scheduled), &Input::Due, NOW), Err(Refusal::NotDue));
+    let Ok(Change::Write(queued, _)) = transition(Some(&scheduled), &Input::Due, run_at) else {
+        panic!("it is due")
+    };
+    assert_eq!(queued.state, Queued);
+}
+
+#[test]
+fn a_gate_holds_a_task_back_whatever_its_time() {
+    let timing = Timing { run_at: EARLIER, gate: Some("http://a".into()), every: None, by_tick: true };
+    let request = Task { timing: Some(timing), ..fresh() };
+    let created = transition(None, &Input::Create(Box::new(request)), NOW);
+    let Ok(Change::Write(task, _)) = created else { panic!("a create was refused") };
+    assert_eq!(task.state, Scheduled);
+    let (now, _) =
+        written(&standing(Queued), &Input::Amend(Amendment { run_at: Some(EARLIER), ..Default::default() }));
+    assert_eq!(now.state, Queued, "a time that has passed holds nothing back");
+}
+
+#[test]
+fn a_stream_is_started_and_stopped_and_no_loss_ends_it() {
+    let stream = |state| Task { runtime: Runtime::Stream, ..standing(state) };
+    let created = transition(None, &Input::Create(Box::new(stream(Queued))), NOW);
+    assert!(matches!(created, Ok(Change::Write(task, _)) if task.state == Stopped));
+    assert_eq!(written(&stream(Stopped), &Input::Start).0.state, Queued);
+    assert_eq!(transition(Some(&stream(Running)), &Input::Start, NOW), Ok(Change::Nothing));
+    let (stopped, effects) = written(&stream(Running), &Input::Stop);
+    assert_eq!((stopped.state, effects), (Stopped, vec![Effect::TellDrop(runner(1), EPOCH)]));
+    assert_eq!(transition(Some(&stopped), &Input::Stop, NOW), Ok(Change::Nothing));
+    let lost = Task { losses: 1_000, ..stream(Running) };
+    assert_eq!(written(&lost, &In::Lost(Current).input()).0.state, Queued);
+}
+
+#[test]
+fn what_is_to_be_told_is_written_down_with_the_change_and_only_where_somebody_listens() {
+    let hook = Hook { kind: HookKind::RestEndpoint, url: "http://127.0.0.1:1".into() };
+    let mut task = Task { hooks: vec![hook], state: Assigned, running_at: None, ..workflow() };
+    (task, _) = written(&task, &In::Started(Current).input());
+    for step in 0..3 {
+        (task, _) = written(&task, &step_report(step, 1, None));
+    }
+    let state = |state| What::State { state, phase: Phase::Running };
+    let told: Vec<What> = task.events.kept.iter().map(|event| event.what.clone()).collect();
+    let mut expected = vec![state(Running)];
+    for step in 0..3 {
+        expected.extend([What::StepStarted { step }, What::StepCompleted { step }]);
+    }
+    expected.push(state(Completed));
+    assert_eq!(told, expected);
+    assert!(written(&workflow(), &step_report(0, 1, None)).0.events.is_empty());
+    assert!(written(&task, &Input::Delete).0.events.is_empty());
 }

@@ -7,7 +7,7 @@ use domain::task::state::InterruptKind;
 use domain::{Epoch, Task, TaskKey, TaskState};
 
 /// What has to have happened in some world, or the simulation shows less than it claims.
-pub const SOMETIMES: [&str; 34] = [
+pub const SOMETIMES: [&str; 41] = [
     "a stale end was refused",
     "an end was reported again",
     "an end was accepted again",
@@ -42,6 +42,13 @@ pub const SOMETIMES: [&str; 34] = [
     "the feed showed the end before the claim was answered",
     "a sweeper had bodies removed",
     "a waiting task was deleted",
+    "a claim on a task that was given up was found",
+    "a scheduled task came due",
+    "a task was paused while it waited",
+    "a task was paused after it was lost or given back",
+    "a paused task went on",
+    "a running task was given up",
+    "an ended task was superseded",
 ];
 
 #[derive(Default)]
@@ -129,6 +136,20 @@ impl Check {
             (Input::Delete, _) if old.is_some_and(|old| old.state == TaskState::Queued) => {
                 self.saw("a waiting task was deleted");
             }
+            (Input::Due, TaskState::Queued) => self.saw("a scheduled task came due"),
+            (Input::Amend(_), TaskState::Paused) => self.saw("a task was paused while it waited"),
+            (Input::Amend(_), TaskState::Queued | TaskState::Scheduled)
+                if old.is_some_and(|old| old.state == TaskState::Paused) =>
+            {
+                self.saw("a paused task went on");
+            }
+            (_, TaskState::Paused) => self.saw("a task was paused after it was lost or given back"),
+            (_, TaskState::Broken) if old.is_some_and(|old| old.state.is_active()) => {
+                self.saw("a running task was given up");
+            }
+            (Input::Supersede, TaskState::Completed | TaskState::Failed) => {
+                self.saw("an ended task was superseded");
+            }
             _ => {}
         }
     }
@@ -136,20 +157,30 @@ impl Check {
 
 /// The history of a record is a path of the state machine.
 fn path(old: Option<&Task>, new: &Task) -> Result<(), String> {
-    use TaskState::{Assigned, Completed, Deleted, Failed, Queued, Running};
+    use TaskState::{
+        Assigned, Broken, Completed, Deleted, Failed, Paused, Queued, Running, Scheduled, Stopped,
+    };
     let Some(old) = old else {
-        return if new.state == Queued { Ok(()) } else { Err(format!("born as {:?}", new.state)) };
+        let born = matches!(new.state, Queued | Scheduled);
+        return if born { Ok(()) } else { Err(format!("born as {:?}", new.state)) };
     };
     let legal: &[TaskState] = match old.state {
-        Queued => &[Assigned, Deleted],
-        Assigned => &[Assigned, Running, Queued, Completed, Failed],
-        Running => &[Running, Queued, Completed, Failed],
-        Completed | Failed | Deleted => &[Deleted],
+        Scheduled => &[Scheduled, Queued, Paused, Broken, Deleted],
+        Queued => &[Assigned, Paused, Broken, Deleted],
+        Assigned => &[Assigned, Running, Queued, Paused, Completed, Failed, Broken],
+        Running => &[Running, Queued, Paused, Completed, Failed, Broken],
+        Paused => &[Queued, Scheduled, Broken, Deleted],
+        Stopped => &[],
+        // An ended task is only ever marked as superseded, or deleted.
+        Completed => &[Completed, Deleted],
+        Failed => &[Failed, Deleted],
+        Broken => &[Broken, Deleted],
+        Deleted => &[Deleted],
     };
     if !legal.contains(&new.state) {
         return Err(format!("{:?} became {:?}", old.state, new.state));
     }
-    if old.interrupt.is_some() && new.state == Queued {
+    if old.interrupt.is_some() && matches!(new.state, Queued | Paused) {
         return Err("an interrupted task waits again".into());
     }
     Ok(())

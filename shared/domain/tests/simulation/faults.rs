@@ -58,7 +58,7 @@ pub enum Plant {
     CreateAgain,
     /// Records are written without comparing the revision.
     BlindWrites,
-    /// A runner never asks whether its claims still hold.
+    /// Nobody asks whether a runner's claims still hold: not the runner, and not the scheduler.
     NoClaimCheck,
 }
 

@@ -89,6 +89,10 @@ impl World {
                     let told = Told::Interrupt(Box::new(task.clone()));
                     self.send(Event::Runner(*runner, ToRunner::Told(told)));
                 }
+                Effect::TellDrop(runner, epoch) => {
+                    let told = Told::Drop(task.key(), *epoch);
+                    self.send(Event::Runner(*runner, ToRunner::Told(told)));
+                }
                 Effect::RemoveBodies => self.send(Event::Asked(Operation {
                     key: task.key(),
                     input: Input::BodiesRemoved,

@@ -153,6 +153,8 @@ impl World {
             // The board keeps its rows in hash maps, whose order differs from run to run.
             actions.sort_by_cached_key(|action| format!("{action:?}"));
         }
+        let time = self.time();
+        actions.extend(self.schedulers[number].board.due(time, self.now));
         for action in actions {
             self.act_on(number, action);
         }
@@ -197,6 +199,16 @@ impl World {
             }
             Action::TellDrop(key, epoch, runner) => self.tell_runner(runner, Told::Drop(key, epoch)),
             Action::Lose(key, epoch) => self.ask(key, Input::Lost { epoch }),
+            Action::CheckClaim(key, epoch, runner) => {
+                let holds = |task: &Task| task.epoch == epoch && task.state.is_active();
+                let stands = self.store.get(&key).is_some_and(|(_, task)| holds(task));
+                if !stands && self.plant != Plant::NoClaimCheck {
+                    self.check.saw("a claim on a task that was given up was found");
+                    self.tell_runner(runner, Told::Drop(key, epoch));
+                }
+            }
+            Action::Due(key) => self.ask(key, Input::Due),
+            Action::AskGate(key) => panic!("{key} has no gate"),
             Action::RemoveBodies(key) => {
                 self.check.saw("a sweeper had bodies removed");
                 self.ask(key, Input::BodiesRemoved);

@@ -1,8 +1,10 @@
 //! The users: they create tasks and repeat that until it is acknowledged, interrupt and delete at random.
 
 use domain::payload::{Payload, Place};
-use domain::task::input::Input;
-use domain::task::state::{InterruptKind, Phase, Runtime};
+use domain::task::hook::Events;
+use domain::task::input::{Amendment, Input, Wish};
+use domain::task::state::{InterruptKind, Origin, POSITION_DEFAULT, Phase, Runtime};
+use domain::task::timing::Timing;
 use domain::{Epoch, Task, TaskId, TaskKey, TaskState};
 
 use crate::functions::{Asker, Operation};
@@ -55,7 +57,7 @@ impl World {
     }
 
     fn act(&mut self) {
-        match self.random.below(10) {
+        match self.random.below(12) {
             0..=4 if self.requests.len() < REQUESTS_MAX => {
                 let task = self.draw_task();
                 self.requests.push(Request { task, acknowledged: false });
@@ -67,6 +69,11 @@ impl World {
                 self.ask_about_any(Input::Interrupt(kind));
             }
             8 => self.ask_about_any(Input::Delete),
+            9 => {
+                let wish = Some(self.random.pick(&[Wish::Pause, Wish::Pause, Wish::Resume, Wish::Break]));
+                self.ask_about_any(Input::Amend(Amendment { wish, ..Amendment::default() }));
+            }
+            10 => self.ask_about_any(Input::Supersede),
             _ => self.send_another_request_under_the_same_id(),
         }
     }
@@ -112,15 +119,23 @@ impl World {
         let endless = |task: &&Task| task.service == ENDLESS && !task.state.is_terminal();
         let keys: Vec<TaskKey> =
             self.store.all().map(|(_, task)| task).filter(endless).map(Task::key).collect();
-        for key in keys {
-            let input = Input::Interrupt(InterruptKind::Execution);
+        let paused = |task: &&Task| task.state == TaskState::Paused || task.pause;
+        let held_back: Vec<TaskKey> =
+            self.store.all().map(|(_, task)| task).filter(paused).map(Task::key).collect();
+        let on = Amendment { wish: Some(Wish::Resume), ..Amendment::default() };
+        let end = keys.into_iter().map(|key| (key, Input::Interrupt(InterruptKind::Execution)));
+        let resume = held_back.into_iter().map(|key| (key, Input::Amend(on.clone())));
+        for (key, input) in end.chain(resume).collect::<Vec<_>>() {
             self.after(1, Event::Asked(Operation { key, input, asker: Asker::Nobody }));
         }
         self.after(500, Event::User(ToUser::EndTheEndless));
     }
 
     fn draw_task(&mut self) -> Task {
+        let in_a_while = self.time().plus_millis(self.random.between(1, 3_000) as i64);
         let random = &mut self.random;
+        let timing = Timing { run_at: in_a_while, gate: None, every: None, by_tick: false };
+        let timing = random.chance(200).then_some(timing);
         let number = self.requests.len();
         let size = random.pick(&[5, 5_000, 50_000]);
         let place = match size {
@@ -129,6 +144,10 @@ impl World {
         };
         Task {
             id: TaskId(random.id()),
+            run: 0,
+            number: None,
+            origin: Origin::Tasks,
+            name: None,
             tenant: random.pick(&["red", "blue"]).into(),
             user: "ann".into(),
             app: "app".into(),
@@ -139,12 +158,20 @@ impl World {
             lane: random.pick(&LANES).into(),
             priority: random.between(1, 10) as u8,
             top_of_queue: random.chance(100),
+            position: POSITION_DEFAULT,
             state: TaskState::Queued,
             phase: Phase::Running,
             epoch: Epoch(0),
             losses: 0,
             retry_limit: random.below(4) as u32,
             created_at: Default::default(),
+            updated_at: Default::default(),
+            timing,
+            workflow: None,
+            hooks: Vec::new(),
+            events: Events::default(),
+            pause: false,
+            superseded: false,
             assigned_at: None,
             running_at: None,
             ended_at: None,

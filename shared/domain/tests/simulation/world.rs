@@ -173,7 +173,12 @@ impl World {
             return Some(format!("a runner still holds {key}"));
         }
         for scheduler in &self.schedulers {
-            if let Some(lane) = scheduler.board.lanes().iter().find(|lane| lane.2 > 0 || lane.3 > 0) {
+            if let Some(lane) = scheduler
+                .board
+                .lanes()
+                .iter()
+                .find(|lane| lane.queued > 0 || lane.running > 0 || lane.scheduled > 0)
+            {
                 return Some(format!("a board believes in {lane:?}"));
             }
         }

@@ -92,6 +92,8 @@ pub struct LaneChange {
     pub max_queued: Option<u64>,
     /// How many runners a task may lose before it fails.
     pub retry_limit: Option<u32>,
+    /// How long a failed step rests before it is tried again, in milliseconds.
+    pub retry_delay_ms: Option<u64>,
 }
 
 /// What `admin` replies.

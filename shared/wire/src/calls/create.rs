@@ -1,5 +1,8 @@
 //! Calls to `create`.
 
+use domain::task::hook::Hook;
+use domain::task::state::Origin;
+use domain::task::timing::Timing;
 use domain::{Caller, Payload, Task, TaskId};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +24,15 @@ pub struct CreateRequest {
     pub service: String,
     /// 1 first, 10 last; `None` is the default.
     pub priority: Option<u8>,
+    /// When it may start, and how often; `None` is at once, and once.
+    #[serde(default)]
+    pub timing: Option<Timing>,
+    /// Whom its changes are told.
+    #[serde(default)]
+    pub hooks: Vec<Hook>,
+    /// Through which door it came.
+    #[serde(default)]
+    pub origin: Origin,
     /// The request body, already stored where it is large.
     pub input: Payload,
     /// SHA-256 of the request body in hex.

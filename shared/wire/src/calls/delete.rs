@@ -16,6 +16,9 @@ pub enum DeleteRequest {
         caller: Caller,
         /// Which.
         id: TaskId,
+        /// Which run of it; `None` is the last one.
+        #[serde(default)]
+        run: Option<u32>,
     },
     /// Remove the bodies of a task that is deleted; `schedule` asks when a crash left them.
     Bodies {

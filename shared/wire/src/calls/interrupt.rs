@@ -15,6 +15,9 @@ pub struct InterruptRequest {
     pub caller: Caller,
     /// Which task.
     pub id: TaskId,
+    /// Which run of it; `None` is the last one.
+    #[serde(default)]
+    pub run: Option<u32>,
     /// How.
     pub kind: InterruptKind,
 }

@@ -14,6 +14,9 @@ pub struct LogsRequest {
     pub caller: Caller,
     /// Which task.
     pub id: TaskId,
+    /// Which run of it; `None` is the last one.
+    #[serde(default)]
+    pub run: Option<u32>,
     /// Lines to leave out at the start.
     pub offset: u64,
     /// Lines of the page; 1 to 1,000.

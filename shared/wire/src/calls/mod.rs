@@ -1,6 +1,7 @@
 //! Requests and replies, one file per function. Every reply crosses the wire as `Answer`.
 
 pub mod admin;
+pub mod amend;
 pub mod create;
 pub mod delete;
 pub mod interrupt;

@@ -37,6 +37,9 @@ pub struct LaneStatus {
     pub name: String,
     /// Its limits.
     pub limits: LaneLimits,
+    /// Tasks whose time has not come.
+    #[serde(default)]
+    pub scheduled: u64,
     /// Tasks that wait.
     pub queued: u64,
     /// Tasks that run.

@@ -2,7 +2,7 @@
 
 use domain::lane::Waiting;
 use domain::list::{Query, Summary};
-use domain::{Caller, Payload, TaskId};
+use domain::{Caller, Payload, TaskId, TaskKey};
 use serde::{Deserialize, Serialize};
 
 use crate::Function;
@@ -19,6 +19,9 @@ pub enum StatusRequest {
         caller: Caller,
         /// Which.
         id: TaskId,
+        /// Which run of it; `None` is the last one.
+        #[serde(default)]
+        run: Option<u32>,
         /// Wait up to so many milliseconds for its end.
         wait_ms: u64,
     },
@@ -28,6 +31,11 @@ pub enum StatusRequest {
         caller: Caller,
         /// Which, in which order, and which page.
         query: Query,
+    },
+    /// The number of a recurring task's last run that is not deleted.
+    LastRun {
+        /// The task, by any of its runs.
+        key: TaskKey,
     },
 }
 
@@ -40,6 +48,8 @@ pub enum StatusReply {
     Task(TaskStatus),
     /// Many tasks.
     Page(Page),
+    /// The number of the last run; `None` where all are deleted.
+    LastRun(Option<u32>),
 }
 
 /// All about one task.
@@ -73,7 +83,7 @@ impl Call for StatusRequest {
     fn deadline_seconds(&self) -> u64 {
         match self {
             Self::Get { wait_ms, .. } => 5 + wait_ms / 1000,
-            Self::List { .. } => 10,
+            Self::List { .. } | Self::LastRun { .. } => 10,
         }
     }
 }

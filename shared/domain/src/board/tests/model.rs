@@ -84,8 +84,10 @@ impl Model {
         self.revision += 1;
         self.board.learn(self.revision, task.clone(), self.now);
         self.old_news.push((self.revision, task.clone()));
-        let gone = matches!(task.state, TaskState::Completed | TaskState::Failed)
-            || (task.state == TaskState::Deleted && task.input == Payload::default());
+        let gone = matches!(
+            task.state,
+            TaskState::Completed | TaskState::Failed | TaskState::Paused | TaskState::Broken
+        ) || (task.state == TaskState::Deleted && task.input == Payload::default());
         if gone {
             self.entries.remove(&task.key());
         } else {
@@ -98,7 +100,8 @@ impl Model {
         let lane = self.random.pick(&LANES).unwrap().to_owned();
         let priority = 1 + self.random.below(10) as u8;
         let top_of_queue = self.random.below(8) == 0;
-        self.show(Task { lane, priority, top_of_queue, ..numbered(self.next_number) });
+        let state = if self.random.below(4) == 0 { TaskState::Scheduled } else { TaskState::Queued };
+        self.show(Task { lane, priority, top_of_queue, state, ..numbered(self.next_number) });
         self.next_number += 1;
     }
 
@@ -108,6 +111,9 @@ impl Model {
         let kind = InterruptKind::Solve;
         let interrupt = Some(Interrupt { kind, at: Timestamp::from_micros(1) });
         let next = match (task.state, self.random.below(5)) {
+            (TaskState::Scheduled, 0) => Task { state: TaskState::Broken, ..task },
+            (TaskState::Scheduled, _) => Task { state: TaskState::Queued, ..task },
+            (TaskState::Queued, 1) => Task { state: TaskState::Paused, ..task },
             (TaskState::Queued, 0) => Task { state: TaskState::Deleted, ..task },
             (TaskState::Queued, _) => assigned(&task, runner(1 + u128::from(self.random.below(4)))),
             (TaskState::Assigned, 0) => Task { state: TaskState::Running, ..task },
@@ -116,7 +122,14 @@ impl Model {
             (TaskState::Assigned | TaskState::Running, 3) => Task { interrupt, ..task },
             (TaskState::Assigned | TaskState::Running, _) => ended(&task),
             (TaskState::Deleted, _) => Task { input: Payload::default(), ..task },
-            (TaskState::Completed | TaskState::Failed, _) => unreachable!("the model keeps no ended task"),
+            (
+                TaskState::Completed
+                | TaskState::Failed
+                | TaskState::Paused
+                | TaskState::Stopped
+                | TaskState::Broken,
+                _,
+            ) => unreachable!("the model keeps no task that neither waits nor runs"),
         };
         self.show(next);
     }

@@ -1,0 +1,61 @@
+//! `amend`: writes what callers may change of a task: its order and time; pause, go on, give up; start and stop
+//! of a stream. A runner whose claim is void by that is told; if the message is lost, `schedule` finds the
+//! claim in the runner's heartbeat and tells it again.
+
+use broker::{Broker, Known, Tasks};
+use domain::Right;
+use domain::list::Summary;
+use domain::task::input::{Effect, Input};
+use service::apps::Apps;
+use service::{Context, RunError, clock, serve};
+use wire::calls::amend::{AmendChange, AmendRequest};
+use wire::runner::Told;
+use wire::{Error, subjects};
+
+/// Serves until it is stopped.
+pub async fn run(context: Context) -> Result<(), RunError> {
+    let function = Amend {
+        tasks: Tasks::new(&context.broker),
+        apps: Apps::follow(&context.broker),
+        broker: context.broker.clone(),
+    };
+    serve(&context, move |request| {
+        let function = function.clone();
+        async move { function.handle(request).await }
+    })
+    .await
+}
+
+#[derive(Clone)]
+struct Amend {
+    tasks: Tasks,
+    apps: Apps,
+    broker: Broker,
+}
+
+impl Amend {
+    async fn handle(&self, request: AmendRequest) -> Result<Summary, Error> {
+        let AmendRequest { caller, id, run, change } = request;
+        let (revision, task) = service::runs::find(&self.broker, &self.tasks, &caller, id, run).await?;
+        self.apps.check(&caller, &task, &[Right::Read, Right::Execute]).await?;
+        let key = task.key();
+        let input = match change {
+            AmendChange::Amend(amendment) => Input::Amend(amendment),
+            AmendChange::Start => Input::Start,
+            AmendChange::Stop => Input::Stop,
+            AmendChange::Supersede => Input::Supersede,
+        };
+        let known = Known::Record(revision, Box::new(task));
+        let applied = self.tasks.apply(&key, &input, clock::now(), known).await?;
+        for effect in &applied.effects {
+            match effect {
+                Effect::TellDrop(runner, epoch) => {
+                    let told = Told::Drop { key: key.clone(), epoch: *epoch };
+                    self.broker.tell(subjects::runner(*runner), &told).await;
+                }
+                Effect::TellInterrupt(_) | Effect::RemoveBodies => {}
+            }
+        }
+        Ok(Summary::from(&applied.task))
+    }
+}

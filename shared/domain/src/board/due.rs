@@ -1,0 +1,107 @@
+//! Tasks whose time has not come, in the order of their times: most at their very moment, the Task Engine's
+//! by the ticks of its scheduler. Looking for those that are due costs the same however many are not.
+
+use std::collections::{BTreeSet, HashMap};
+
+use uuid::Uuid;
+
+use crate::board::{Action, Board, Millis};
+use crate::id::{TaskId, TaskKey};
+use crate::task::state::Task;
+use crate::time::Timestamp;
+
+/// For so long the feed is waited for after a task was said to be due, until that is said again.
+const DUE_REST_MS: Millis = 1_000;
+/// The same where a gate is asked, which may take its time.
+const GATE_REST_MS: Millis = 10_000;
+
+/// The tasks by their times.
+#[derive(Default)]
+pub(super) struct Due {
+    by_time: BTreeSet<(Timestamp, TaskKey)>,
+    by_tick: BTreeSet<(Timestamp, TaskKey)>,
+    /// Said to be due, and until when that is trusted to act.
+    said: HashMap<TaskKey, Millis>,
+}
+
+impl Due {
+    pub fn insert(&mut self, task: &Task) {
+        let (set, entry) = self.place(task);
+        set.insert(entry);
+    }
+
+    pub fn remove(&mut self, task: &Task) {
+        self.said.remove(&task.key());
+        let (set, entry) = self.place(task);
+        set.remove(&entry);
+    }
+
+    fn place(&mut self, task: &Task) -> (&mut BTreeSet<(Timestamp, TaskKey)>, (Timestamp, TaskKey)) {
+        let timing = task.timing.as_ref();
+        let at = timing.map_or(task.created_at, |timing| timing.run_at);
+        let by_tick = timing.is_some_and(|timing| timing.by_tick);
+        (if by_tick { &mut self.by_tick } else { &mut self.by_time }, (at, task.key()))
+    }
+}
+
+impl Board {
+    /// Tasks whose moment has come. `wall` is the time of day, `now` the clock that never jumps.
+    pub fn due(&mut self, wall: Timestamp, now: Millis) -> Vec<Action> {
+        let later = self.due.by_time.split_off(&after(wall));
+        let due = std::mem::replace(&mut self.due.by_time, later);
+        self.say_due(due, now)
+    }
+
+    /// The same at a tick of the Task Engine's scheduler.
+    pub fn due_by_tick(&mut self, wall: Timestamp, now: Millis) -> Vec<Action> {
+        let later = self.due.by_tick.split_off(&after(wall));
+        let due = std::mem::replace(&mut self.due.by_tick, later);
+        self.say_due(due, now)
+    }
+
+    /// When `due` has something to say next, if the feed brings nothing new.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.due.by_time.first().map(|(at, _)| *at)
+    }
+
+    /// The gate of a task was found closed: it is asked again soon, or at the next tick.
+    pub fn gate_closed(&mut self, key: &TaskKey, now: Millis) {
+        if let Some(until) = self.due.said.get_mut(key) {
+            *until = now.saturating_add(DUE_REST_MS);
+        }
+    }
+
+    /// What was said to be due and still stands where it stood may be said again.
+    pub(super) fn rest_due(&mut self, now: Millis) {
+        let mut rested = Vec::new();
+        self.due.said.retain(|key, until| {
+            let over = now >= *until;
+            if over {
+                rested.push(key.clone());
+            }
+            !over
+        });
+        for key in rested {
+            if let Some(row) = self.rows.get(&key) {
+                self.due.insert(&row.task);
+            }
+        }
+    }
+
+    fn say_due(&mut self, due: BTreeSet<(Timestamp, TaskKey)>, now: Millis) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for (_, key) in due {
+            let Some(row) = self.rows.get(&key) else { continue };
+            let gated = row.task.timing.as_ref().is_some_and(|timing| timing.gate.is_some());
+            let rest = if gated { GATE_REST_MS } else { DUE_REST_MS };
+            self.due.said.insert(key.clone(), now.saturating_add(rest));
+            actions.push(if gated { Action::AskGate(key) } else { Action::Due(key) });
+        }
+        actions
+    }
+}
+
+/// Sorts after everything at this moment and before everything later.
+fn after(wall: Timestamp) -> (Timestamp, TaskKey) {
+    (Timestamp::from_micros(wall.micros().saturating_add(1)), TaskKey::new("", TaskId(Uuid::nil())))
+}
