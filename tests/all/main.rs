@@ -16,5 +16,6 @@ mod cluster;
 mod dev;
 mod lifecycle;
 mod schedules;
+mod restarts;
 mod tidy;
 mod topology;

@@ -196,6 +196,7 @@ pub fn serve_command(kit: &Kit, functions: &[Function]) -> Command {
         .env("TASKLANE_DURABILITY", settings.durability.name())
         .env("TASKLANE_SLOTS", settings.slots.to_string())
         .env("TASKLANE_HTTP", "127.0.0.1:0")
+        .env("XDG_DATA_HOME", kit.folder.path().join("apart"))
         .kill_on_drop(true);
     command
 }

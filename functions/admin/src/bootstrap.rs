@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use domain::{Caller, Scope};
-use service::Settings;
+use service::{Settings, ids};
 use wire::calls::admin::AdminReply;
 use wire::{Code, Error};
 
@@ -38,9 +38,14 @@ impl Admin {
     }
 }
 
-/// Whole or not at all, and for its owner alone.
+/// Whole or not at all, and for its owner alone. Two that start at once both make a key that works; the file
+/// holds either.
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    let partial = path.with_extension("partial");
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let unique = ids::random().map_err(std::io::Error::other)?;
+    let partial = path.with_extension(format!("{unique}.partial"));
     let mut file =
         std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
     file.write_all(text.as_bytes())?;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::Timestamp;
 use domain::board::{Heartbeat, RUNNER_LEASE_MS};
 use service::clock;
 use tokio::time::Instant;
@@ -15,9 +16,22 @@ use crate::Runner;
 /// A fifth of the lease: four beats may be lost.
 const BEAT_EVERY: Duration = Duration::from_millis(RUNNER_LEASE_MS / 5);
 
+/// What does not change while a runner lives.
+#[derive(Clone)]
+pub struct Origin {
+    started_at: Timestamp,
+    host: String,
+}
+
+impl Origin {
+    /// Now, on this machine.
+    pub fn here() -> Self {
+        Self { started_at: clock::now(), host: host() }
+    }
+}
+
 /// Beats until it is aborted.
-pub async fn beat(runner: Arc<Runner>) {
-    let (started_at, host) = (clock::now(), host());
+pub async fn beat(runner: Arc<Runner>, origin: Origin) {
     let mut ticks = tokio::time::interval(BEAT_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut heard = Instant::now();
@@ -33,11 +47,16 @@ pub async fn beat(runner: Arc<Runner>) {
             runner.held.doubt_all();
         }
         heard = Instant::now();
-        let (slots, draining, held, processes) = runner.held.show();
-        let heartbeat = Heartbeat { runner: runner.id, slots, draining, held, warm: Vec::new() };
-        let beat = Beat { heartbeat, host: host.clone(), started_at, processes };
-        runner.broker.tell(subjects::beat(runner.id), &beat).await;
+        tell(&runner, &origin).await;
     }
+}
+
+/// One beat.
+pub async fn tell(runner: &Runner, origin: &Origin) {
+    let (slots, draining, held, processes) = runner.held.show();
+    let heartbeat = Heartbeat { runner: runner.id, slots, draining, held, warm: Vec::new() };
+    let beat = Beat { heartbeat, host: origin.host.clone(), started_at: origin.started_at, processes };
+    runner.broker.tell(subjects::beat(runner.id), &beat).await;
 }
 
 fn host() -> String {

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use broker::Broker;
 use broker::body::Bodies;
+use broker::call::Requests;
 use domain::task::state::Runtime;
 use domain::{RunnerId, Task};
 use keeper::KeeperProgram;
@@ -26,6 +27,7 @@ use wire::runner::{Taken, Told};
 use wire::subjects;
 use wire::topology::{BODIES, BUNDLES};
 
+use beat::Origin;
 use bundles::Bundles;
 use held::{Held, Holding};
 use reports::Reports;
@@ -64,34 +66,42 @@ pub async fn run(context: Context) -> Result<(), RunError> {
         path: settings.path.clone(),
         broker,
     });
-    let mut told = runner.broker.requests(subjects::runner(id), false).await.map_err(RunError::from_text)?;
-    let beats = tokio::spawn(beat::beat(Arc::clone(&runner)));
+    let told = runner.broker.requests(subjects::runner(id), false).await.map_err(RunError::from_text)?;
+    let origin = Origin::here();
+    let beats = tokio::spawn(beat::beat(Arc::clone(&runner), origin.clone()));
+    let mut hearing = tokio::spawn(hear(Arc::clone(&runner), told));
     tracing::info!(runner = %id, slots = settings.slots, "ready");
-    loop {
-        tokio::select! {
-            message = told.next() => {
-                let Some(message) = message else { break };
-                match message.read::<Told>() {
-                    Ok(Told::Assign(task)) => message.answer(&runner.take(task)).await,
-                    Ok(Told::Interrupt(task)) => runner.held.interrupt(&task),
-                    Ok(Told::Drop { key, epoch }) => runner.held.drop_claim(&key, epoch),
-                    Ok(Told::EndSession { session, why }) => tracing::info!(%session, why, "asked to end a session"),
-                    Err(error) => tracing::error!(%error, "a message can't be read"),
-                }
-            }
-            () = context.stop.cancelled() => break,
-        }
+    tokio::select! {
+        _ = &mut hearing => {}
+        () = context.stop.cancelled() => {}
     }
+    // From here on claims are answered with a no, and the heartbeat that says so goes out at once: otherwise
+    // tasks would be claimed for a runner that is about to go, and count as lost with it.
     runner.held.drain();
+    beat::tell(&runner, &origin).await;
     if tokio::time::timeout(DRAIN, runner.held.until_empty()).await.is_err() {
         runner.held.give_back_all();
         // What was given back is reported and its processes are ended, each within a bounded time.
         let _ = tokio::time::timeout(DRAIN, runner.held.until_empty()).await;
     }
+    hearing.abort();
     beats.abort();
     runner.work.remove();
     runner.broker.flush().await;
     Ok(())
+}
+
+/// Does what the runner is told, until it is aborted or the subscription ends.
+async fn hear(runner: Arc<Runner>, mut told: Requests) {
+    while let Some(message) = told.next().await {
+        match message.read::<Told>() {
+            Ok(Told::Assign(task)) => message.answer(&runner.take(task)).await,
+            Ok(Told::Interrupt(task)) => runner.held.interrupt(&task),
+            Ok(Told::Drop { key, epoch }) => runner.held.drop_claim(&key, epoch),
+            Ok(Told::EndSession { session, why }) => tracing::info!(%session, why, "asked to end a session"),
+            Err(error) => tracing::error!(%error, "a message can't be read"),
+        }
+    }
 }
 
 impl Runner {

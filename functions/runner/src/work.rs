@@ -36,6 +36,8 @@ impl Work {
     pub fn prepare(root: &Path, id: RunnerId) -> std::io::Result<Self> {
         std::fs::create_dir_all(root.join(BUNDLES))?;
         let root = root.canonicalize()?;
+        // One after the other: the folder of one that is just starting would look like that of a dead one.
+        let _turn = Flock::lock(lock_file(&root)?, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
         clear_dead(&root)?;
         let own = root.join(format!("{RUNNER}{id}"));
         std::fs::create_dir(&own)?;
@@ -76,9 +78,12 @@ impl Files {
     }
 }
 
+fn lock_file(folder: &Path) -> std::io::Result<File> {
+    File::options().create(true).truncate(false).write(true).open(folder.join(LOCK))
+}
+
 fn lock(folder: &Path) -> Option<Flock<File>> {
-    let file = File::options().create(true).truncate(false).write(true).open(folder.join(LOCK)).ok()?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()
+    Flock::lock(lock_file(folder).ok()?, FlockArg::LockExclusiveNonblock).ok()
 }
 
 fn clear_dead(root: &Path) -> std::io::Result<()> {
