@@ -133,6 +133,20 @@ async fn a_second_start_on_the_same_data_is_refused() {
     let refused = refused_start(&data, &[]).await;
     assert!(refused.contains("is in use by process") && refused.contains("--data"), "{refused}");
     dev.http.get("/tasklane/v1/health").await.expect(200);
+
+    // The signal of a terminal reaches the broker too, which then is gone before the functions have ended.
+    shell_app(&dev.http, "work", &[("run", "sleep 600")]).await;
+    let id = dev.http.create("work", "run", "").await;
+    dev.http.until_state(&id, &["running"]).await;
+    let family = Family::of(&dev.program, &data.join("work"));
+    dev.program.signal_group(Signal::SIGINT);
+    assert!(dev.program.until_ended().await.success(), "status 0 though the broker got the signal too");
+    assert_eq!(family.alive(), []);
+
+    let mut dev = Dev::start(&data, &[]).await;
+    let history = history(&dev, &data).await;
+    until("the task is known again", || async { history.task(&id).ok_or(()) }).await;
+    assert_eq!(history.task(&id).unwrap().losses, 0, "it was given back in order");
     stopped_in_order(&mut dev, Signal::SIGTERM, &data).await;
 }
 

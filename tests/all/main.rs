@@ -15,7 +15,7 @@ mod broker_away;
 mod cluster;
 mod dev;
 mod lifecycle;
-mod schedules;
 mod restarts;
+mod schedules;
 mod tidy;
 mod topology;

@@ -45,9 +45,15 @@ impl Program {
         kill(self.pid, signal).unwrap();
     }
 
+    /// Sends a signal to the whole group, as a terminal does at Ctrl-C.
+    pub fn signal_group(&self, signal: Signal) {
+        assert!(!self.ended, "it has ended");
+        killpg(self.pid, signal).unwrap();
+    }
+
     /// SIGKILL to the whole group, and waits for the leader to be gone.
     pub async fn kill_group(&mut self) {
-        killpg(self.pid, Signal::SIGKILL).unwrap();
+        self.signal_group(Signal::SIGKILL);
         self.until_ended().await;
     }
 

@@ -19,6 +19,9 @@ use wire::permissions::ExtraUser;
 use super::StackError;
 use super::files::Files;
 
+/// How often is looked whether the broker still runs.
+pub const BROKER_LOOK: Duration = Duration::from_millis(200);
+
 /// How a stack is to be.
 #[derive(Debug, Clone)]
 pub struct StackOptions {
@@ -200,10 +203,14 @@ impl Stack {
         Ok(text.trim().to_owned())
     }
 
-    /// Stops everything in order: doors first, then what works behind them, the broker last.
+    /// Stops everything in order: doors first, then what works behind them, the broker last. A signal to the
+    /// whole process group ends the broker too early; it is started again, so that tasks can be given back.
     pub async fn stop(mut self) {
         while let Some(replica) = self.replicas.pop() {
-            replica.stop().await;
+            let mut stopping = std::pin::pin!(replica.stop());
+            while tokio::time::timeout(BROKER_LOOK, stopping.as_mut()).await.is_err() {
+                self.keep_broker().await;
+            }
         }
         if let Some(server) = self.server.take() {
             let stopped = tokio::task::spawn_blocking(move || server.stop()).await;

@@ -4,12 +4,11 @@ use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use serde_json::json;
 use service::{CancellationToken, Settings};
 
-use super::boot::{Stack, StackOptions, durability};
+use super::boot::{BROKER_LOOK, Stack, StackOptions, durability};
 use super::{StackError, examples};
 use crate::arguments::stack::DevArguments;
 use crate::client::Client;
@@ -17,8 +16,6 @@ use crate::error::CliError;
 
 /// The tenant that `dev` comes with.
 pub const TENANT: &str = "demo";
-/// How often is looked whether the broker still runs.
-const BROKER_LOOK: Duration = Duration::from_millis(200);
 
 /// Runs until SIGINT or SIGTERM, then drains and stops.
 pub async fn dev(mut settings: Settings, arguments: &DevArguments, json: bool) -> Result<ExitCode, CliError> {

@@ -112,8 +112,10 @@ impl Broker {
 
     /// Sends what is still buffered, so that nothing is lost when the process ends.
     pub async fn flush(&self) {
-        if let Err(error) = self.client.flush().await {
-            tracing::warn!(%error, "the last messages to the broker could not be flushed");
+        match tokio::time::timeout(CLOSE_PATIENCE, self.client.flush()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the last messages to the broker could not be flushed"),
+            Err(_) => tracing::warn!("the broker is away; the last messages to it could not be flushed"),
         }
     }
 

@@ -1,8 +1,10 @@
 //! Takes the calls to one function: one task per call, bounded, drained on stop.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use wire::calls::{Answer, Call};
 use wire::{Code, Error, subjects};
 
@@ -10,6 +12,8 @@ use crate::{Context, RunError};
 
 /// Calls that one replica works on at once; what comes beyond waits in the subscription.
 const CALLS_AT_ONCE: usize = 1024;
+/// How long the broker may take to say that no further calls come; one that is away never says so.
+const STOP_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Serves one function until it is stopped, then ends what it has begun.
 pub async fn serve<C, H, F>(context: &Context, handler: H) -> Result<(), RunError>
@@ -25,9 +29,12 @@ where
     let places = Arc::new(Semaphore::new(CALLS_AT_ONCE));
     tracing::debug!(function = %C::FUNCTION, "serving");
     let mut stopping = false;
+    let drained = tokio::time::sleep(STOP_PATIENCE);
+    let mut drained = std::pin::pin!(drained);
     loop {
         let incoming = tokio::select! {
             incoming = calls.next() => incoming,
+            () = drained.as_mut(), if stopping => break,
             Some(ping) = pings.next() => {
                 ping.answer(&()).await;
                 continue;
@@ -35,6 +42,7 @@ where
             () = context.stop.cancelled(), if !stopping => {
                 stopping = true;
                 calls.stop().await;
+                drained.as_mut().reset(Instant::now() + STOP_PATIENCE);
                 continue;
             }
         };
