@@ -141,12 +141,10 @@ impl Forward {
         wait_ms: u64,
     ) -> Result<TaskStatus, Error> {
         let request = StatusRequest::Get { caller: caller.clone(), id, run, wait_ms };
-        match self.broker.call(&request).await? {
-            StatusReply::Task(status) => Ok(status),
-            StatusReply::Page(_) | StatusReply::LastRun(_) => {
-                Err(Error::internal("status answered a page where one task was asked for"))
-            }
-        }
+        let StatusReply::Task(status) = self.broker.call(&request).await? else {
+            return Err(Error::internal("status answered something else where one task was asked for"));
+        };
+        Ok(status)
     }
 
     async fn list(&self, caller: &Caller, query: &Query) -> Result<Page, Error> {
@@ -169,12 +167,10 @@ impl Forward {
 
     async fn part(&self, caller: &Caller, query: Query) -> Result<Page, Error> {
         let request = StatusRequest::List { caller: caller.clone(), query };
-        match self.broker.call(&request).await? {
-            StatusReply::Page(page) => Ok(page),
-            StatusReply::Task(_) | StatusReply::LastRun(_) => {
-                Err(Error::internal("status answered one task where a page was asked for"))
-            }
-        }
+        let StatusReply::Page(page) = self.broker.call(&request).await? else {
+            return Err(Error::internal("status answered something else where a page was asked for"));
+        };
+        Ok(page)
     }
 
     /// The bytes of a stored body.

@@ -1,12 +1,15 @@
 //! `status`: tells how tasks stand. One task is read from its record; lists and waiting come from a picture
 //! in memory, drawn from the change feed, that is first brought up to what the broker has now.
 
+mod jobs;
 mod picture;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{Broker, Tasks};
+use broker::{Broker, Bucket, Tasks, View};
+use domain::jobs::{Dashboard, Job, JobQuery, Viewer};
+use domain::lane::{JOBS, LaneLimits};
 use domain::list::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Query, Summary};
 use domain::{Caller, Right, Task, TaskKey, TaskState};
 use service::apps::Apps;
@@ -14,6 +17,7 @@ use service::{Context, RunError, clock, serve};
 use wire::Error;
 use wire::calls::schedule::{ScheduleReply, ScheduleRequest};
 use wire::calls::status::{Page, StatusReply, StatusRequest, TaskStatus};
+use wire::topology::{LANES, lane_key};
 
 use picture::Picture;
 
@@ -27,6 +31,7 @@ pub async fn run(context: Context) -> Result<(), RunError> {
     let tasks = Tasks::new(&context.broker);
     let function = Arc::new(Status {
         apps: Apps::follow(&context.broker),
+        lanes: View::follow(Bucket::new(&context.broker, LANES)),
         picture: Picture::follow(&context.broker, &tasks).await.map_err(RunError::from_text)?,
         broker: context.broker.clone(),
         tasks,
@@ -42,6 +47,7 @@ struct Status {
     broker: Broker,
     tasks: Tasks,
     apps: Apps,
+    lanes: View<LaneLimits>,
     picture: Picture,
 }
 
@@ -52,6 +58,22 @@ impl Status {
                 let key = TaskKey { tenant: caller.tenant.clone(), id, run: run.unwrap_or(0) };
                 let wait = Duration::from_millis(wait_ms);
                 self.get(&caller, key, run.is_none(), wait).await.map(StatusReply::Task)
+            }
+            StatusRequest::Job { viewer, number } => {
+                self.up_to_date().await?;
+                self.job(&viewer, number).await.map(StatusReply::Job)
+            }
+            StatusRequest::Jobs { viewer, query } => {
+                self.up_to_date().await?;
+                self.jobs(&viewer, &query).await.map(StatusReply::Jobs)
+            }
+            StatusRequest::Dashboard { client } => {
+                self.dashboard(client.as_deref()).await.map(StatusReply::Dashboard)
+            }
+            StatusRequest::JobCounts { client } => {
+                self.up_to_date().await?;
+                let counts = self.picture.jobs(|jobs, _| jobs.counts(&client))?;
+                Ok(StatusReply::JobCounts(counts, self.jobs_limits().await?))
             }
             StatusRequest::LastRun { key } => self.last_run(&key).await.map(StatusReply::LastRun),
             StatusRequest::List { caller, query } => self.list(&caller, query).await.map(StatusReply::Page),
@@ -96,9 +118,61 @@ impl Status {
         live.ok_or_else(|| Error::task_not_found(key.id))
     }
 
-    async fn last_run(&self, key: &TaskKey) -> Result<Option<u32>, Error> {
+    async fn up_to_date(&self) -> Result<(), Error> {
         let sequence = self.tasks.bucket().last_sequence().await?;
-        self.picture.until(sequence).await?;
+        self.picture.until(sequence).await
+    }
+
+    async fn job(&self, viewer: &Viewer, number: u64) -> Result<Option<Job>, Error> {
+        let Some(key) = self.picture.jobs(|jobs, _| jobs.by_number(number).cloned())? else {
+            return Ok(None);
+        };
+        let Some((_, task)) = self.tasks.get(&key).await? else { return Ok(None) };
+        let summary = Summary::from(&task);
+        let visible = task.state != TaskState::Deleted && viewer.sees(&key.tenant, &summary);
+        Ok(visible.then(|| Job { tenant: key.tenant, task: summary, input: Some(task.input) }))
+    }
+
+    /// The parameters lie in the records, so those of the rows of the page are read, and no others.
+    async fn jobs(&self, viewer: &Viewer, query: &JobQuery) -> Result<Vec<Job>, Error> {
+        let rows = self.picture.jobs(|jobs, row| jobs.list(viewer, query, row))?;
+        let mut page = Vec::with_capacity(rows.len());
+        let mut bytes = 0;
+        for (key, task) in rows {
+            let input = self.tasks.get(&key).await?.map(|(_, task)| task.input);
+            bytes +=
+                1024 + input.as_ref().map_or(0, |input| usize::try_from(input.size).unwrap_or(0).min(8_192));
+            if bytes > PAGE_BYTES_MAX {
+                break;
+            }
+            page.push(Job { tenant: key.tenant, task, input });
+        }
+        Ok(page)
+    }
+
+    async fn dashboard(&self, client: Option<&str>) -> Result<Dashboard, Error> {
+        self.up_to_date().await?;
+        let limits = self.jobs_limits().await?;
+        self.picture.jobs(|jobs, row| {
+            let lists = jobs.lists(client);
+            let job = |key: TaskKey| row(&key).map(|task| Job { tenant: key.tenant, task, input: None });
+            let all = |keys: Vec<TaskKey>| keys.into_iter().filter_map(job).collect();
+            Dashboard {
+                limits,
+                started: all(lists.started),
+                queued: all(lists.queued),
+                scheduled: all(lists.scheduled),
+            }
+        })
+    }
+
+    async fn jobs_limits(&self) -> Result<LaneLimits, Error> {
+        let limits = self.lanes.get(&lane_key(JOBS)).await?;
+        Ok(limits.map_or_else(|| LaneLimits::of(JOBS), |limits| (*limits).clone()))
+    }
+
+    async fn last_run(&self, key: &TaskKey) -> Result<Option<u32>, Error> {
+        self.up_to_date().await?;
         Ok(self.picture.last_run(key))
     }
 

@@ -12,6 +12,8 @@ use tokio::sync::{oneshot, watch};
 use wire::runner::Progress;
 use wire::{Error, subjects};
 
+use crate::jobs::Jobs;
+
 /// How long a list may wait for the picture to be up to date.
 const PATIENCE: Duration = Duration::from_secs(5);
 const NEWS_AT_ONCE: usize = 512;
@@ -26,6 +28,7 @@ struct Inner {
     places: HashMap<TaskKey, Timestamp>,
     /// The runs of recurring tasks that are not deleted, by the first run's key.
     runs: HashMap<TaskKey, BTreeSet<u32>>,
+    jobs: Jobs,
     progress: HashMap<TaskKey, Progress>,
     waiters: HashMap<TaskKey, Vec<oneshot::Sender<()>>>,
 }
@@ -98,6 +101,15 @@ impl Picture {
         self.inner.read().ok()?.runs.get(&key.of_run(0))?.last().copied()
     }
 
+    /// Looks at the jobs; `look` gets the index and a way to a task's row.
+    pub fn jobs<T>(
+        &self,
+        look: impl FnOnce(&Jobs, &dyn Fn(&TaskKey) -> Option<Summary>) -> T,
+    ) -> Result<T, Error> {
+        let inner = self.inner.read().map_err(|_| Error::internal("the read model is broken"))?;
+        Ok(look(&inner.jobs, &|key| inner.row(key).cloned()))
+    }
+
     /// How far a task is, as its process said last.
     pub fn progress(&self, key: &TaskKey) -> Option<Progress> {
         self.inner.read().ok()?.progress.get(key).cloned()
@@ -139,9 +151,12 @@ fn to_usize(number: u64) -> usize {
 
 impl Inner {
     fn has_ended(&self, key: &TaskKey) -> bool {
-        let row =
-            self.places.get(key).and_then(|at| self.tenants.get(&key.tenant)?.get(&(*at, key.id, key.run)));
-        row.is_some_and(|row| row.state.is_terminal())
+        self.row(key).is_some_and(|row| row.state.is_terminal())
+    }
+
+    fn row(&self, key: &TaskKey) -> Option<&Summary> {
+        let at = self.places.get(key)?;
+        self.tenants.get(&key.tenant)?.get(&(*at, key.id, key.run))
     }
 
     fn put_run(&mut self, key: &TaskKey, task: &Task) {
@@ -159,6 +174,9 @@ impl Inner {
     fn put(&mut self, task: &Task) {
         let key = task.key();
         self.put_run(&key, task);
+        let before = self.row(&key).cloned();
+        let after = (task.state != TaskState::Deleted).then(|| Summary::from(task));
+        self.jobs.put(&key, before.as_ref(), after.as_ref(), task);
         if task.state == TaskState::Deleted {
             if let (Some(at), Some(rows)) = (self.places.remove(&key), self.tenants.get_mut(&key.tenant)) {
                 rows.remove(&(at, key.id, key.run));
@@ -166,7 +184,7 @@ impl Inner {
         } else {
             self.places.insert(key.clone(), task.created_at);
             let rows = self.tenants.entry(key.tenant.clone()).or_default();
-            rows.insert((task.created_at, key.id, key.run), Summary::from(task));
+            rows.extend(after.map(|row| ((task.created_at, key.id, key.run), row)));
         }
         if task.state.is_terminal() {
             self.progress.remove(&key);
@@ -190,6 +208,7 @@ fn draw(
                 inner.tenants.clear();
                 inner.places.clear();
                 inner.runs.clear();
+                inner.jobs = Jobs::default();
                 sequence = 0;
             }
             News::Value { revision, value, .. } => {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::id::{TaskId, TaskKey};
+use crate::list::Summary;
 use crate::task::state::Task;
 use crate::time::Timestamp;
 
@@ -93,6 +94,17 @@ impl Turn {
             position: task.position,
             created_at: task.created_at,
             key: task.key(),
+        }
+    }
+
+    /// The turn of a task that is known by its summary.
+    pub fn of_summary(key: &TaskKey, task: &Summary) -> Self {
+        Self {
+            not_top_of_queue: !task.top_of_queue,
+            priority: task.priority,
+            position: task.position,
+            created_at: task.created_at,
+            key: key.clone(),
         }
     }
 

@@ -6,6 +6,7 @@ pub mod board;
 #[cfg(test)]
 mod fixtures;
 pub mod id;
+pub mod jobs;
 pub mod lane;
 pub mod list;
 pub mod payload;

@@ -20,11 +20,8 @@ pub async fn find(
     let recurs = task.timing.as_ref().is_some_and(|timing| timing.every.is_some());
     if run.is_none() && recurs {
         let request = StatusRequest::LastRun { key: key.clone() };
-        let last = match broker.call(&request).await? {
-            StatusReply::LastRun(last) => last,
-            StatusReply::Task(_) | StatusReply::Page(_) => None,
-        };
-        let key = key.of_run(last.ok_or_else(missing)?);
+        let StatusReply::LastRun(Some(last)) = broker.call(&request).await? else { return Err(missing()) };
+        let key = key.of_run(last);
         (revision, task) = tasks.get(&key).await?.ok_or_else(missing)?;
     }
     if task.state == TaskState::Deleted { Err(missing()) } else { Ok((revision, task)) }

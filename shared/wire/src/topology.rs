@@ -178,7 +178,7 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
         bucket(APPS, "apps, key <tenant>.<app>", 1, &[Admin], &app_readers),
         bucket(KEYS, "API keys, key <public id>", 1, &[Admin], &[Admin, Ingress]),
         bucket(TENANTS, "tenants, key <tenant>", 1, &[Admin], &[Admin, Create]),
-        bucket(LANES, "limits of lanes, key <lane>", 1, &[Admin], &[Admin, Create, Schedule]),
+        bucket(LANES, "limits of lanes, key <lane>", 1, &[Admin], &[Admin, Create, Schedule, Status]),
         expiring(bucket(SESSIONS, "sessions, key <tenant>.<session id>", 1, &[Runner], &[Sessions])),
         // In a file though it is worth nothing after a restart: a stream in memory is itself gone with the
         // broker, and then nobody could be the active replica until `provision` runs again.

@@ -90,12 +90,13 @@ impl Doors {
         };
         let created = self.nats.call(&request).await.map_err(StackError::text)?;
         let ask = StatusRequest::Get { caller, id: created.task.id, run: None, wait_ms: WAIT_SECONDS * 1000 };
-        match self.nats.call(&ask).await.map_err(StackError::text)? {
-            StatusReply::Task(status) if status.summary.state == TaskState::Completed => Ok(()),
-            StatusReply::Task(status) => Err(StackError::Text(format!("{:?}", status.summary))),
-            StatusReply::Page(_) | StatusReply::LastRun(_) => {
-                Err(StackError::Text("a page for a task".to_owned()))
-            }
+        let StatusReply::Task(status) = self.nats.call(&ask).await.map_err(StackError::text)? else {
+            return Err(StackError::Text("something else for a task".to_owned()));
+        };
+        if status.summary.state == TaskState::Completed {
+            Ok(())
+        } else {
+            Err(StackError::Text(format!("{:?}", status.summary)))
         }
     }
 

@@ -1,6 +1,7 @@
 //! Calls to `status`.
 
-use domain::lane::Waiting;
+use domain::jobs::{Dashboard, Job, JobCounts, JobQuery, Viewer};
+use domain::lane::{LaneLimits, Waiting};
 use domain::list::{Query, Summary};
 use domain::{Caller, Payload, TaskId, TaskKey};
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,30 @@ pub enum StatusRequest {
         /// The task, by any of its runs.
         key: TaskKey,
     },
+    /// One job by its number, with its parameters.
+    Job {
+        /// Who looks.
+        viewer: Viewer,
+        /// Its number.
+        number: u64,
+    },
+    /// Many jobs, with their parameters.
+    Jobs {
+        /// Who looks.
+        viewer: Viewer,
+        /// Which.
+        query: JobQuery,
+    },
+    /// What runs, waits and is scheduled of the jobs that came through the Task Engine's door.
+    Dashboard {
+        /// Only this client's.
+        client: Option<String>,
+    },
+    /// How many jobs of a client that came through the Task Engine's door are in each state.
+    JobCounts {
+        /// Whose.
+        client: String,
+    },
 }
 
 /// What `status` replies.
@@ -50,6 +75,14 @@ pub enum StatusReply {
     Page(Page),
     /// The number of the last run; `None` where all are deleted.
     LastRun(Option<u32>),
+    /// One job; `None` where there is none that the viewer may see.
+    Job(Option<Job>),
+    /// Jobs in order.
+    Jobs(Vec<Job>),
+    /// What runs, waits and is scheduled.
+    Dashboard(Dashboard),
+    /// The counts, and the limits of the lane.
+    JobCounts(JobCounts, LaneLimits),
 }
 
 /// All about one task.
@@ -83,7 +116,12 @@ impl Call for StatusRequest {
     fn deadline_seconds(&self) -> u64 {
         match self {
             Self::Get { wait_ms, .. } => 5 + wait_ms / 1000,
-            Self::List { .. } | Self::LastRun { .. } => 10,
+            Self::List { .. }
+            | Self::LastRun { .. }
+            | Self::Job { .. }
+            | Self::Jobs { .. }
+            | Self::Dashboard { .. }
+            | Self::JobCounts { .. } => 10,
         }
     }
 }
