@@ -67,7 +67,6 @@ pub enum StatusRequest {
 /// What `status` replies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "a message is decoded, matched and gone")]
 pub enum StatusReply {
     /// One task.
     Task(TaskStatus),
