@@ -130,7 +130,7 @@ impl Status {
         let Some((_, task)) = self.tasks.get(&key).await? else { return Ok(None) };
         let summary = Summary::from(&task);
         let visible = task.state != TaskState::Deleted && viewer.sees(&key.tenant, &summary);
-        Ok(visible.then(|| Job { tenant: key.tenant, task: summary, input: Some(task.input) }))
+        Ok(visible.then_some(Job { tenant: key.tenant, task: summary, input: Some(task.input) }))
     }
 
     /// The parameters lie in the records, so those of the rows of the page are read, and no others.
