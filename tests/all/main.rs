@@ -17,5 +17,6 @@ mod dev;
 mod lifecycle;
 mod restarts;
 mod schedules;
+mod sessions;
 mod tidy;
 mod topology;

@@ -20,7 +20,8 @@ const BEAT_EVERY: Duration = Duration::from_millis(RUNNER_LEASE_MS / 5);
 #[derive(Clone)]
 pub struct Origin {
     started_at: Timestamp,
-    host: String,
+    /// The name of the machine.
+    pub host: String,
 }
 
 impl Origin {
@@ -31,7 +32,7 @@ impl Origin {
 }
 
 /// Beats until it is aborted.
-pub async fn beat(runner: Arc<Runner>, origin: Origin) {
+pub async fn beat(runner: Arc<Runner>) {
     let mut ticks = tokio::time::interval(BEAT_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut heard = Instant::now();
@@ -47,15 +48,18 @@ pub async fn beat(runner: Arc<Runner>, origin: Origin) {
             runner.held.doubt_all();
         }
         heard = Instant::now();
-        tell(&runner, &origin).await;
+        tell(&runner).await;
     }
 }
 
 /// One beat.
-pub async fn tell(runner: &Runner, origin: &Origin) {
-    let (slots, draining, held, processes) = runner.held.show();
-    let heartbeat = Heartbeat { runner: runner.id, slots, draining, held, warm: Vec::new() };
-    let beat = Beat { heartbeat, host: origin.host.clone(), started_at: origin.started_at, processes };
+pub async fn tell(runner: &Runner) {
+    let (slots, draining, held, mut processes) = runner.held.show();
+    let (warm, sessions) = runner.pool.show();
+    processes.extend(sessions);
+    let heartbeat = Heartbeat { runner: runner.id, slots, draining, held, warm };
+    let origin = runner.origin.clone();
+    let beat = Beat { heartbeat, host: origin.host, started_at: origin.started_at, processes };
     runner.broker.tell(subjects::beat(runner.id), &beat).await;
 }
 

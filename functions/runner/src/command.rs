@@ -26,7 +26,7 @@ use crate::{Runner, input, logs};
 /// The descriptor on which a process may report its status; one digit, as plain shells need it.
 const STATUS_FD: i32 = 3;
 /// How long a process has after an interrupt before it is stopped.
-const INTERRUPT_GRACE: Duration = Duration::from_secs(30);
+pub const INTERRUPT_GRACE: Duration = Duration::from_secs(30);
 /// How often a bundle is asked for again while the broker is away.
 const FETCH_TRIES: usize = 30;
 const FETCH_PAUSE: Duration = Duration::from_secs(1);
@@ -53,7 +53,8 @@ pub async fn run(runner: &Arc<Runner>, task: &Task, orders: Orders, reports: &Re
     ending
 }
 
-async fn fetch(runner: &Runner, task: &Task) -> Result<Arc<App>, String> {
+/// The app of a task, which is waited for while the broker is away.
+pub async fn fetch(runner: &Runner, task: &Task) -> Result<Arc<App>, String> {
     for _ in 0..FETCH_TRIES {
         match runner.bundles.get(&task.bundle).await {
             Ok(app) => return Ok(app),
@@ -127,22 +128,31 @@ fn launch(runner: &Runner, task: &Task, app: &App, service: &Service, files: &Fi
         ("TASKLANE_STATUS_FD", STATUS_FD.to_string()),
     ];
     env.extend(own.map(|(name, value)| (name.to_owned(), value)));
-    let limits = &app.manifest.limits;
     Launch {
         command: service.command.clone(),
         env,
         working_directory: app.folder.clone(),
         stdin: files.input.clone(),
-        stdout: files.output.clone(),
-        status_fd: STATUS_FD,
-        limits: Limits {
-            memory_bytes: limits.memory,
-            open_files: limits.open_files,
-            file_bytes: Some(limits.file_size.unwrap_or(FILE_BYTES_DEFAULT)),
-            processes: limits.processes,
-        },
-        stop_grace_ms: u64::try_from(Launch::DEFAULT_STOP_GRACE.as_millis()).unwrap_or(u64::MAX),
+        stdout: Some(files.output.clone()),
+        status_fd: Some(STATUS_FD),
+        limits: limits(&app.manifest.limits),
+        stop_grace_ms: stop_grace_ms(),
     }
+}
+
+/// The limits of every process of an app.
+pub fn limits(limits: &bundle::manifest::Limits) -> Limits {
+    Limits {
+        memory_bytes: limits.memory,
+        open_files: limits.open_files,
+        file_bytes: Some(limits.file_size.unwrap_or(FILE_BYTES_DEFAULT)),
+        processes: limits.processes,
+    }
+}
+
+/// Milliseconds between SIGTERM and SIGKILL.
+pub fn stop_grace_ms() -> u64 {
+    u64::try_from(Launch::DEFAULT_STOP_GRACE.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A process while it runs.
@@ -197,7 +207,7 @@ impl Supervision<'_> {
                 Instant::now() + INTERRUPT_GRACE
             }
             Order::Stop => {
-                self.stop("it was stopped by force".to_owned()).await;
+                self.stop(self.orders.why_stopped()).await;
                 grace
             }
             Order::GiveBack | Order::Drop => {

@@ -40,13 +40,23 @@ pub enum Holding {
 pub struct Orders {
     /// The order in force.
     pub order: watch::Receiver<Order>,
+    /// Who wants it stopped, where the record of the task does not say.
+    pub why: watch::Receiver<Option<String>>,
     /// Counts the moments at which it became doubtful whether the claim still holds.
     pub doubts: watch::Receiver<u64>,
+}
+
+impl Orders {
+    /// What a task that is stopped by force is told to have failed of.
+    pub fn why_stopped(&self) -> String {
+        self.why.borrow().clone().unwrap_or_else(|| "it was stopped by force".to_owned())
+    }
 }
 
 struct Slot {
     epoch: Epoch,
     doubts: watch::Sender<u64>,
+    why: watch::Sender<Option<String>>,
     order: watch::Sender<Order>,
     interrupted: Option<InterruptKind>,
     /// The process of a command task. Sessions of other runtimes outlive their tasks and are shown by themselves.
@@ -119,9 +129,10 @@ impl Held {
             let first = order_of(task);
             let (order, orders) = watch::channel(first);
             let (doubts, doubted) = watch::channel(0);
+            let (why, reason) = watch::channel(None);
             let (epoch, interrupted, process) = (task.epoch, kind_of(task), process(task, now));
-            inner.slots.insert(key, Slot { epoch, doubts, order, interrupted, process });
-            Holding::New(Orders { order: orders, doubts: doubted })
+            inner.slots.insert(key, Slot { epoch, doubts, why, order, interrupted, process });
+            Holding::New(Orders { order: orders, why: reason, doubts: doubted })
         })
     }
 
@@ -140,6 +151,17 @@ impl Held {
         self.with(|inner| {
             if let Some(slot) = inner.slots.get(key).filter(|slot| slot.epoch <= epoch) {
                 raise(&slot.order, Order::Drop);
+            }
+        });
+    }
+
+    /// Ends the process of a session that runs one task.
+    pub fn end_session(&self, session: SessionId, why: &str) {
+        self.with(|inner| {
+            let is_meant = |slot: &&Slot| slot.process.as_ref().is_some_and(|p| p.session == session);
+            for slot in inner.slots.values().filter(is_meant) {
+                slot.why.send_replace(Some(format!("its session was {why}")));
+                raise(&slot.order, Order::Stop);
             }
         });
     }

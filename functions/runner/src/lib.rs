@@ -10,27 +10,30 @@ mod lines;
 mod logs;
 mod outcome;
 mod reports;
+mod session;
 mod status;
 mod work;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::Broker;
 use broker::body::Bodies;
 use broker::call::Requests;
+use broker::{Broker, Bucket};
 use domain::task::state::Runtime;
-use domain::{RunnerId, Task};
+use domain::{RunnerId, SessionId, Task};
 use keeper::KeeperProgram;
 use service::{Context, RunError, clock, ids};
+use wire::records::SessionRecord;
 use wire::runner::{Taken, Told};
 use wire::subjects;
-use wire::topology::{BODIES, BUNDLES};
+use wire::topology::{BODIES, BUNDLES, SESSIONS};
 
 use beat::Origin;
 use bundles::Bundles;
 use held::{Held, Holding};
 use reports::Reports;
+use session::Pool;
 use work::Work;
 
 /// How long running tasks may take to end by themselves once the runner is to stop.
@@ -46,6 +49,9 @@ pub(crate) struct Runner {
     pub work: Work,
     pub keeper: KeeperProgram,
     pub path: String,
+    pub origin: Origin,
+    pub pool: Arc<Pool>,
+    pub sessions: Bucket<SessionRecord>,
 }
 
 /// Runs until it is stopped; then takes nothing more and gives its tasks a moment to end.
@@ -64,11 +70,13 @@ pub async fn run(context: Context) -> Result<(), RunError> {
         work,
         keeper: KeeperProgram { path: program, args: vec![keeper::ARGUMENT.to_owned()] },
         path: settings.path.clone(),
+        origin: Origin::here(),
+        pool: Pool::new(settings.slots),
+        sessions: Bucket::new(&broker, SESSIONS),
         broker,
     });
     let told = runner.broker.requests(subjects::runner(id), false).await.map_err(RunError::from_text)?;
-    let origin = Origin::here();
-    let beats = tokio::spawn(beat::beat(Arc::clone(&runner), origin.clone()));
+    let beats = tokio::spawn(beat::beat(Arc::clone(&runner)));
     let mut hearing = tokio::spawn(hear(Arc::clone(&runner), told));
     tracing::info!(runner = %id, slots = settings.slots, "ready");
     tokio::select! {
@@ -78,12 +86,15 @@ pub async fn run(context: Context) -> Result<(), RunError> {
     // From here on claims are answered with a no, and the heartbeat that says so goes out at once: otherwise
     // tasks would be claimed for a runner that is about to go, and count as lost with it.
     runner.held.drain();
-    beat::tell(&runner, &origin).await;
+    runner.pool.drain();
+    beat::tell(&runner).await;
     if tokio::time::timeout(DRAIN, runner.held.until_empty()).await.is_err() {
         runner.held.give_back_all();
         // What was given back is reported and its processes are ended, each within a bounded time.
         let _ = tokio::time::timeout(DRAIN, runner.held.until_empty()).await;
     }
+    // Sessions without a task end within the grace of their processes; what does not is killed with us.
+    let _ = tokio::time::timeout(DRAIN, runner.pool.until_empty()).await;
     hearing.abort();
     beats.abort();
     runner.work.remove();
@@ -98,13 +109,20 @@ async fn hear(runner: Arc<Runner>, mut told: Requests) {
             Ok(Told::Assign(task)) => message.answer(&runner.take(task)).await,
             Ok(Told::Interrupt(task)) => runner.held.interrupt(&task),
             Ok(Told::Drop { key, epoch }) => runner.held.drop_claim(&key, epoch),
-            Ok(Told::EndSession { session, why }) => tracing::info!(%session, why, "asked to end a session"),
+            Ok(Told::EndSession { session, why }) => runner.end_session(session, &why),
             Err(error) => tracing::error!(%error, "a message can't be read"),
         }
     }
 }
 
 impl Runner {
+    /// Ends a session of any runtime; its task fails and says why.
+    fn end_session(&self, session: SessionId, why: &str) {
+        if !self.pool.end_session(session, why) {
+            self.held.end_session(session, why);
+        }
+    }
+
     /// Takes a claim, unless there is no place. The same claim again is taken again: nothing happens twice.
     fn take(self: &Arc<Self>, task: Task) -> Taken {
         match self.held.take(&task, clock::now()) {
@@ -117,9 +135,8 @@ impl Runner {
                     let reports = Reports::begin(&runner, &task);
                     let ending = match task.runtime {
                         Runtime::Noop => Some(outcome::noop(&task)),
-                        Runtime::Command | Runtime::Session => {
-                            command::run(&runner, &task, orders, &reports).await
-                        }
+                        Runtime::Command => command::run(&runner, &task, orders, &reports).await,
+                        Runtime::Session => session::run(&runner, &task, orders, &reports).await,
                         Runtime::Stream | Runtime::Webui => {
                             Some(outcome::not_started("this runner has no tasks of that runtime"))
                         }

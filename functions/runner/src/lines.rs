@@ -34,7 +34,18 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         }
     }
 
-    fn cut(&mut self) -> Option<Vec<u8>> {
+    /// The reader below, for who reads from it by other means.
+    pub fn reader(&self) -> &R {
+        &self.reader
+    }
+
+    /// Takes bytes that were read by other means, in their place behind what was read before.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next line that is complete already.
+    pub fn cut(&mut self) -> Option<Vec<u8>> {
         match self.buffer.iter().take(LINE_BYTES_MAX + 1).position(|byte| *byte == b'\n') {
             Some(end) => {
                 let mut line: Vec<u8> = self.buffer.drain(..=end).collect();

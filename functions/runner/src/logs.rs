@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::Task;
+use domain::{Epoch, Task, TaskKey};
 use service::clock;
 use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
@@ -29,28 +29,57 @@ pub async fn collect<R>(runner: Arc<Runner>, task: Task, stderr: R) -> Option<St
 where
     R: AsyncRead + Unpin + Send + 'static,
 {
-    let (sender, receiver) = mpsc::channel(LINES_WAITING_MAX);
-    let storing = tokio::spawn(store(runner, task, receiver));
+    let mut sink = Sink::new(&runner, &task.key(), task.epoch);
     let mut lines = Lines::new(stderr);
-    let (mut last, mut dropped) = (None, 0u64);
     while let Some(line) = lines.next().await {
-        let text = clean(&line);
-        if !text.trim().is_empty() {
-            last = Some(text.chars().take(MESSAGE_CHARS_MAX).collect());
-        }
-        if sender.try_send((LogLine { at: clock::now(), text }, dropped)).is_err() {
-            dropped += 1;
-        }
+        sink.put(&line);
     }
-    drop(sender);
-    // A failed store has said so in the service's own log; the task itself goes on.
-    let _ = storing.await;
-    last
+    sink.close().await
 }
 
-async fn store(runner: Arc<Runner>, task: Task, mut lines: mpsc::Receiver<(LogLine, u64)>) {
-    let subject = subjects::logs(&task.key());
-    let mut batch = LogBatch { epoch: task.epoch, first: 0, lines: Vec::new(), dropped: 0 };
+/// Where the lines of one claim go. Putting one in never waits.
+pub struct Sink {
+    sender: mpsc::Sender<(LogLine, u64)>,
+    storing: tokio::task::JoinHandle<()>,
+    last: Option<String>,
+    dropped: u64,
+}
+
+impl Sink {
+    /// Begins to store lines under a task's key, or under a session's id in the place of one.
+    pub fn new(runner: &Arc<Runner>, key: &TaskKey, epoch: Epoch) -> Self {
+        let (sender, receiver) = mpsc::channel(LINES_WAITING_MAX);
+        let storing = tokio::spawn(store(Arc::clone(runner), subjects::logs(key), epoch, receiver));
+        Self { sender, storing, last: None, dropped: 0 }
+    }
+
+    /// Takes a line.
+    pub fn put(&mut self, line: &[u8]) {
+        let text = clean(line);
+        if !text.trim().is_empty() {
+            self.last = Some(text.chars().take(MESSAGE_CHARS_MAX).collect());
+        }
+        if self.sender.try_send((LogLine { at: clock::now(), text }, self.dropped)).is_err() {
+            self.dropped += 1;
+        }
+    }
+
+    /// Waits until everything is stored and gives the last line that says anything.
+    pub async fn close(self) -> Option<String> {
+        drop(self.sender);
+        // A failed store has said so in the service's own log; the task itself goes on.
+        let _ = self.storing.await;
+        self.last
+    }
+}
+
+async fn store(
+    runner: Arc<Runner>,
+    subject: String,
+    epoch: Epoch,
+    mut lines: mpsc::Receiver<(LogLine, u64)>,
+) {
+    let mut batch = LogBatch { epoch, first: 0, lines: Vec::new(), dropped: 0 };
     let (mut bytes, mut lost) = (0, 0u64);
     let mut due = Instant::now() + BATCH_AGE;
     loop {

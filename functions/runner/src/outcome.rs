@@ -62,26 +62,43 @@ impl Run {
                     || format!("the process ended with exit code {code} and wrote nothing to stderr");
                 Some(self.last_line.clone().unwrap_or_else(silent))
             }
-            (None, Some(signal)) => Some(self.killed(signal)),
+            (None, Some(_)) => Some(ended(self.exit, self.last_line.as_deref())),
             (None, None) => Some("the process ended in an unknown way".to_owned()),
         }
     }
+}
 
-    fn killed(&self, signal: i32) -> String {
-        let name = Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |s| s.to_string());
-        let hint = match Signal::try_from(signal) {
-            Ok(Signal::SIGXFSZ) => ": it wrote a file larger than its limit",
-            Ok(Signal::SIGSEGV | Signal::SIGBUS | Signal::SIGABRT) => {
-                ": it crashed, or ran out of its memory limit"
-            }
-            Ok(Signal::SIGKILL) => ": something outside ended it, perhaps for want of memory",
-            Ok(_) | Err(_) => "",
-        };
-        match &self.last_line {
-            Some(line) => format!("the process was ended by {name}{hint}; its last words: {line}"),
-            None => format!("the process was ended by {name}{hint}"),
-        }
+/// The end of a process in words.
+pub fn ended(exit: Exit, last_line: Option<&str>) -> String {
+    let how = match (exit.code, exit.signal) {
+        _ if exit.keeper_lost => "it was lost: its keeper was killed".to_owned(),
+        (Some(code), _) => format!("it ended with exit code {code}"),
+        (None, Some(signal)) => killed(signal),
+        (None, None) => "it ended in an unknown way".to_owned(),
+    };
+    match last_line {
+        Some(line) => format!("{how}; its last words: {line}"),
+        None => how,
     }
+}
+
+/// Somebody outside ended the process, which says nothing about the task that it ran.
+pub fn is_from_outside(exit: Exit) -> bool {
+    let signals = [Signal::SIGKILL, Signal::SIGTERM].map(|signal| signal as i32);
+    exit.keeper_lost || exit.signal.is_some_and(|signal| signals.contains(&signal))
+}
+
+fn killed(signal: i32) -> String {
+    let name = Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |s| s.to_string());
+    let hint = match Signal::try_from(signal) {
+        Ok(Signal::SIGXFSZ) => ": it wrote a file larger than its limit",
+        Ok(Signal::SIGSEGV | Signal::SIGBUS | Signal::SIGABRT) => {
+            ": it crashed, or ran out of its memory limit"
+        }
+        Ok(Signal::SIGKILL) => ": something outside ended it, perhaps for want of memory",
+        Ok(_) | Err(_) => "",
+    };
+    format!("the process was ended by {name}{hint}")
 }
 
 /// A small body for the record; `None` if it is too large for that.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::task::input::{Ending, Report};
 use domain::task::state::Phase;
-use domain::{Epoch, Task, TaskKey, Timestamp};
+use domain::{Epoch, SessionId, Task, TaskKey, Timestamp};
 use tokio::sync::mpsc;
 use wire::Code;
 use wire::runner::ReportRequest;
@@ -36,6 +36,16 @@ impl Reports {
     /// The process runs since then. Also the way to ask whether the claim still holds.
     pub fn started(&self, at: Timestamp) {
         self.push(Report::Started { at, session: None });
+    }
+
+    /// The same, for a task that a warm session runs and not the one of its claim.
+    pub fn started_in(&self, at: Timestamp, session: SessionId) {
+        self.push(Report::Started { at, session: Some(session) });
+    }
+
+    /// Somebody outside ended the process.
+    pub fn process_lost(&self, error: String) {
+        self.push(Report::ProcessLost { error });
     }
 
     /// The process says what it does.

@@ -20,9 +20,10 @@ pub struct Launch {
     /// An existing file, which the command reads as its standard input.
     pub stdin: PathBuf,
     /// The file that takes the standard output: emptied if it exists, else created for its owner alone.
-    pub stdout: PathBuf,
-    /// The number of the descriptor on which the command may report its status, at least 3.
-    pub status_fd: i32,
+    /// `None` lets it go where the standard error goes, for a process whose output is no result.
+    pub stdout: Option<PathBuf>,
+    /// The number of the descriptor on which the command may report its status, at least 3; `None` is none.
+    pub status_fd: Option<i32>,
     /// The limits of every process of the task.
     #[serde(default)]
     pub limits: Limits,

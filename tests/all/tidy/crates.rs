@@ -7,11 +7,12 @@ use toml::Table;
 use super::{folders_in, no_breach, read};
 
 /// Our own crates that a library may use. A function may use all of these but has its own list of the rest.
-const LIBRARIES: [(&str, &[&str]); 8] = [
+const LIBRARIES: [(&str, &[&str]); 9] = [
     ("domain", &[]),
     ("wire", &["domain"]),
     ("bundle", &[]),
     ("keeper", &[]),
+    ("session-protocol", &["domain"]),
     ("nats-server", &[]),
     ("dialects", &["domain", "wire"]),
     ("broker", &["domain", "wire"]),
@@ -21,16 +22,19 @@ const LIBRARIES: [(&str, &[&str]); 8] = [
 /// What every function may use.
 const FUNCTION: [&str; 4] = ["broker", "domain", "service", "wire"];
 /// What single functions may use beside it.
-const FUNCTION_ALSO: [(&str, &[&str]); 3] =
-    [("admin", &["bundle"]), ("ingress", &["dialects"]), ("runner", &["bundle", "keeper"])];
+const FUNCTION_ALSO: [(&str, &[&str]); 3] = [
+    ("admin", &["bundle"]),
+    ("ingress", &["dialects"]),
+    ("runner", &["bundle", "keeper", "session-protocol"]),
+];
 
 /// Crates of the field that only these may use: they stand for an ability that has one place.
 const ABILITIES: [(&str, &[&str]); 14] = [
     // The command line has it for the floor of `bench`, which is measured with the bare client.
     ("async-nats", &["broker", "cli", "tests"]),
     ("nkeys", &["cli"]),
-    ("hyper", &["cli", "ingress", "tests"]),
-    ("hyper-util", &["cli", "ingress", "tests"]),
+    ("hyper", &["cli", "ingress", "session-protocol", "tests"]),
+    ("hyper-util", &["cli", "ingress", "session-protocol", "tests"]),
     ("hyper-rustls", &["cli"]),
     ("matchit", &["dialects"]),
     ("schemars", &["dialects"]),

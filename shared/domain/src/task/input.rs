@@ -106,6 +106,11 @@ pub enum Report {
     Trouble(Option<String>),
     /// The process ended; the runner has stored its output.
     Ended(Ending),
+    /// Somebody outside ended the process: it waits again, or fails, as after the loss of a runner.
+    ProcessLost {
+        /// What it fails of, if it does.
+        error: String,
+    },
     /// The runner is about to stop and has ended the process: the task goes back at no cost.
     GivenBack,
 }

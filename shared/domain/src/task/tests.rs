@@ -423,3 +423,20 @@ fn what_is_to_be_told_is_written_down_with_the_change_and_only_where_somebody_li
     assert!(written(&workflow(), &step_report(0, 1, None)).0.events.is_empty());
     assert!(written(&task, &Input::Delete).0.events.is_empty());
 }
+
+#[test]
+fn a_lost_process_is_a_loss_of_its_task_and_the_last_one_says_why() {
+    let task = Task { state: TaskState::Running, epoch: Epoch(1), runner: Some(runner(1)), ..fresh() };
+    let lost = Report::ProcessLost { error: "killed".into() };
+    let input = Input::Report { epoch: Epoch(1), report: lost };
+    let after = |task: &Task| match transition(Some(task), &input, NOW) {
+        Ok(Change::Write(next, _)) => *next,
+        other => panic!("{other:?}"),
+    };
+    let again = after(&task);
+    assert_eq!((again.state, again.losses, again.runner), (Queued, 1, None));
+    let last = after(&Task { losses: RETRY_LIMIT, ..task.clone() });
+    assert_eq!((last.state, last.error.as_deref()), (Failed, Some("killed")));
+    let interrupt = Some(Interrupt { kind: InterruptKind::Solve, at: NOW });
+    assert_eq!(after(&Task { interrupt, ..task }).state, Failed, "it was to end anyway");
+}

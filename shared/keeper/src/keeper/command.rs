@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -21,7 +21,7 @@ use crate::protocol::{Launch, Limits};
 /// Starts the command and lets go of the pipes that are for the task alone, so that the runner sees them end
 /// with the task. Returns the number of the main process, or what to tell the author of the app.
 pub(super) fn start(launch: &Launch) -> Result<Pid, String> {
-    let status = reserve_status(launch.status_fd)?;
+    let status = launch.status_fd.map(reserve_status).transpose()?;
     let (program, arguments) = launch.command.split_first().ok_or("the app names no command to run")?;
     if !launch.working_directory.is_dir() {
         return Err(folder_is_missing(launch));
@@ -33,7 +33,7 @@ pub(super) fn start(launch: &Launch) -> Result<Pid, String> {
         .envs(&launch.env)
         .current_dir(&launch.working_directory)
         .stdin(open_input(&launch.stdin)?)
-        .stdout(open_output(&launch.stdout)?)
+        .stdout(output(launch.stdout.as_deref())?)
         .stderr(Stdio::inherit())
         .process_group(0);
     prepare_child(&mut command, status, resolve(&launch.limits));
@@ -58,6 +58,16 @@ fn open_input(path: &Path) -> Result<File, String> {
     File::open(path).map_err(|error| format!("the task's input {} cannot be read: {error}", path.display()))
 }
 
+fn output(path: Option<&Path>) -> Result<Stdio, String> {
+    match path {
+        Some(path) => open_output(path).map(Stdio::from),
+        None => match io::stderr().as_fd().try_clone_to_owned() {
+            Ok(beside) => Ok(Stdio::from(beside)),
+            Err(error) => Err(format!("the standard error could not be shared: {error}")),
+        },
+    }
+}
+
 /// Refuses a symbolic link, which an earlier attempt of the task could have put there to have another file
 /// overwritten.
 fn open_output(path: &Path) -> Result<File, String> {
@@ -73,7 +83,7 @@ fn open_output(path: &Path) -> Result<File, String> {
 
 /// What the child does to itself between fork and exec, so that it binds the task and not the keeper.
 #[allow(unsafe_code, reason = "pre_exec is the only way to run code in the child before its command")]
-fn prepare_child(command: &mut Command, status: RawFd, limits: Vec<(Resource, rlim_t)>) {
+fn prepare_child(command: &mut Command, status: Option<RawFd>, limits: Vec<(Resource, rlim_t)>) {
     let keeper = Pid::this();
     let prepare = move || {
         prctl::set_pdeathsig(Signal::SIGKILL)?;
@@ -85,8 +95,10 @@ fn prepare_child(command: &mut Command, status: RawFd, limits: Vec<(Resource, rl
             setrlimit(*resource, *limit, *limit)?;
         }
         SigSet::empty().thread_set_mask()?;
-        // SAFETY: F_SETFD only changes a flag of a descriptor, and this one was reserved for the task.
-        Errno::result(unsafe { libc::fcntl(status, libc::F_SETFD, 0) })?;
+        if let Some(status) = status {
+            // SAFETY: F_SETFD only changes a flag of a descriptor, and this one was reserved for the task.
+            Errno::result(unsafe { libc::fcntl(status, libc::F_SETFD, 0) })?;
+        }
         Ok(())
     };
     // SAFETY: The closure makes system calls only. It neither allocates nor takes a lock, and the keeper has
@@ -113,10 +125,12 @@ fn resolve(limits: &Limits) -> Vec<(Resource, rlim_t)> {
 
 /// Points the keeper's own ends of both pipes elsewhere. Without this they would stay open as long as the
 /// keeper lives, and the runner would wait for more.
-fn let_go(status: RawFd) {
+fn let_go(status: Option<RawFd>) {
     if let Ok(nothing) = OpenOptions::new().write(true).open("/dev/null") {
         let _ = dup2_stdout(&nothing);
         let _ = dup2_stderr(&nothing);
     }
-    let _ = close(status);
+    if let Some(status) = status {
+        let _ = close(status);
+    }
 }

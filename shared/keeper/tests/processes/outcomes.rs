@@ -84,7 +84,7 @@ async fn missing_folders_and_files_are_named() {
 
     std::os::unix::fs::symlink(bench.path("in"), bench.path("planted")).unwrap();
     let mut launch = bench.launch(&["true"]);
-    launch.stdout = bench.path("planted");
+    launch.stdout = Some(bench.path("planted"));
     let message = refusal(&launch).await;
     assert!(message.contains("output") && message.contains("planted"), "{message}");
 }

@@ -35,7 +35,7 @@ async fn input_and_output_are_files_byte_for_byte() {
 async fn stderr_and_status_arrive_apart_and_end_with_the_task() {
     let bench = Bench::new();
     let mut launch = bench.shell("echo to-out; echo to-err >&2; echo to-status >&7");
-    launch.status_fd = 7;
+    launch.status_fd = Some(7);
     let mut kept = start(&launch).await;
     let (stderr, status) = (kept.take_stderr(), kept.take_status());
     assert!(kept.take_stderr().is_none() && kept.take_status().is_none());
@@ -43,6 +43,18 @@ async fn stderr_and_status_arrive_apart_and_end_with_the_task() {
     assert_eq!(all_of(status).await, "to-status\n");
     assert_eq!(end_of(&mut kept).await, ended_with(0));
     assert_eq!(bench.output(), "to-out\n");
+}
+
+#[tokio::test]
+async fn an_output_that_is_no_result_goes_where_the_errors_go_and_no_descriptor_is_left_over() {
+    let bench = Bench::new();
+    let mut launch = bench.shell("echo to-out; echo to-err >&2; echo to-status >&3 || echo no descriptor");
+    (launch.stdout, launch.status_fd) = (None, None);
+    let mut kept = start(&launch).await;
+    let text = all_of(kept.take_stderr()).await;
+    assert!(text.contains("to-out\nto-err\n") && text.ends_with("no descriptor\n"), "{text}");
+    assert_eq!(all_of(kept.take_status()).await, "");
+    assert_eq!(end_of(&mut kept).await, ended_with(0));
 }
 
 #[tokio::test]

@@ -54,8 +54,8 @@ impl Bench {
             env: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
             working_directory: self.folder.path().to_owned(),
             stdin: self.path("in"),
-            stdout: self.path("out"),
-            status_fd: 3,
+            stdout: Some(self.path("out")),
+            status_fd: Some(3),
             limits: Limits::default(),
             stop_grace_ms: 5_000,
         }

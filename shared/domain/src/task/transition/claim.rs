@@ -81,3 +81,11 @@ pub(super) fn lose(task: &Task, epoch: Epoch, now: Timestamp) -> Result<Change, 
     next.losses = losses;
     Ok(write(next))
 }
+
+/// The same for a lost process, whose end the runner has seen and can describe.
+pub(super) fn lose_process(task: &Task, error: &str, now: Timestamp) -> Change {
+    let losses = task.losses.saturating_add(1);
+    let is_final = task.interrupt.is_some() || losses > task.retry_limit;
+    let next = if is_final { fail(task, error.to_owned(), now) } else { requeue(task) };
+    write(Task { losses, ..next })
+}

@@ -5,7 +5,7 @@ use super::{fail, let_go, write};
 use crate::id::{Epoch, SessionId};
 use crate::task::input::{Change, Ending, Refusal, Report};
 use crate::task::state::{Phase, Task, TaskState};
-use crate::task::transition::claim::give_back;
+use crate::task::transition::claim::{give_back, lose_process};
 use crate::task::workflow::StepEnding;
 use crate::time::Timestamp;
 
@@ -33,6 +33,7 @@ fn repeated(task: &Task, report: &Report) -> Result<Change, Refusal> {
         | Report::Started { .. }
         | Report::Phase(_)
         | Report::Trouble(_)
+        | Report::ProcessLost { .. }
         | Report::GivenBack => Err(Refusal::Ended),
     }
 }
@@ -50,6 +51,7 @@ fn held(task: &Task, report: &Report, now: Timestamp) -> Change {
         Report::Trouble(_) => Change::Nothing,
         Report::Step(ending) => step(task, ending, now),
         Report::Ended(ending) => write(end(task, ending, now)),
+        Report::ProcessLost { error } => lose_process(task, error, now),
         Report::GivenBack => give_back(task, now),
     }
 }

@@ -1,0 +1,138 @@
+//! What a session writes, given to the task that it runs at that moment: from its start to its first task, then
+//! task by task. What it says between two tasks lies under the session's own id.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use domain::{Epoch, SessionId, Task, TaskId, TaskKey};
+use nix::errno::Errno;
+use tokio::process::ChildStderr;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::Runner;
+use crate::lines::Lines;
+use crate::logs::Sink;
+
+/// The most that is read at once when a task ends, so that a flood can't hold its end up.
+const LAST_BYTES_MAX: usize = 1024 * 1024;
+const CHUNK_BYTES: usize = 64 * 1024;
+
+enum Change {
+    Begin(TaskKey, Epoch),
+    End(oneshot::Sender<Option<String>>),
+}
+
+/// The way of one session's lines.
+#[derive(Debug)]
+pub struct SessionLog {
+    changes: mpsc::UnboundedSender<Change>,
+}
+
+impl SessionLog {
+    /// Begins to read, for this task at first.
+    pub fn begin(
+        runner: &Arc<Runner>,
+        tenant: &str,
+        session: SessionId,
+        task: &Task,
+        pipe: ChildStderr,
+    ) -> Self {
+        let (changes, changed) = mpsc::unbounded_channel();
+        let reader = Reader {
+            runner: Arc::clone(runner),
+            own: TaskKey::new(tenant, TaskId(session.0)),
+            lines: Lines::new(pipe),
+            between: None,
+            current: Some((task.key(), task.epoch)),
+            sink: None,
+        };
+        tokio::spawn(reader.read(changed));
+        Self { changes }
+    }
+
+    /// What is written from now on belongs to this task.
+    pub fn begin_task(&self, task: &Task) {
+        // A reader that has ended has nothing more to read.
+        let _ = self.changes.send(Change::Begin(task.key(), task.epoch));
+    }
+
+    /// Everything written so far is stored; gives the last line that says anything.
+    pub async fn end_task(&self) -> Option<String> {
+        let (sender, receiver) = oneshot::channel();
+        self.changes.send(Change::End(sender)).ok()?;
+        receiver.await.ok().flatten()
+    }
+}
+
+struct Reader {
+    runner: Arc<Runner>,
+    own: TaskKey,
+    lines: Lines<ChildStderr>,
+    between: Option<Sink>,
+    current: Option<(TaskKey, Epoch)>,
+    /// Made when the task says something: most say nothing.
+    sink: Option<Sink>,
+}
+
+impl Reader {
+    /// Reads until the process and everyone who might change the task are gone.
+    async fn read(mut self, mut changes: mpsc::UnboundedReceiver<Change>) {
+        let mut open = true;
+        loop {
+            tokio::select! {
+                line = self.lines.next(), if open => match line {
+                    Some(line) => self.put(&line),
+                    None => open = false,
+                },
+                change = changes.recv() => match change {
+                    Some(Change::Begin(key, epoch)) => {
+                        self.read_what_is_there();
+                        self.current = Some((key, epoch));
+                    }
+                    Some(Change::End(told)) => {
+                        self.read_what_is_there();
+                        self.current = None;
+                        let last = match self.sink.take() {
+                            Some(sink) => sink.close().await,
+                            None => None,
+                        };
+                        let _ = told.send(last);
+                    }
+                    None => break,
+                },
+            }
+        }
+        for sink in [self.sink, self.between].into_iter().flatten() {
+            sink.close().await;
+        }
+    }
+
+    fn put(&mut self, line: &[u8]) {
+        let (sink, (key, epoch)) = match &self.current {
+            Some((key, epoch)) => (&mut self.sink, (key, *epoch)),
+            None => (&mut self.between, (&self.own, Epoch::default())),
+        };
+        sink.get_or_insert_with(|| Sink::new(&self.runner, key, epoch)).put(line);
+    }
+
+    /// What a process wrote before it said that its task has ended lies in the pipe by now. It is read past the
+    /// runtime, which may not have noticed it yet.
+    fn read_what_is_there(&mut self) {
+        let mut chunk = vec![0; CHUNK_BYTES];
+        let mut read = 0;
+        while read < LAST_BYTES_MAX {
+            match nix::unistd::read(self.lines.reader().as_fd(), &mut chunk) {
+                Ok(0) => break,
+                Ok(count) => {
+                    read += count;
+                    self.lines.push(chunk.get(..count).unwrap_or_default());
+                }
+                Err(Errno::EINTR) => {}
+                Err(_) => break,
+            }
+        }
+        while let Some(line) = self.lines.cut() {
+            self.put(&line);
+        }
+    }
+}
