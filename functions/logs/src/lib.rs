@@ -1,5 +1,7 @@
 //! `logs`: serves the log lines of a task, page by page, and waits for more where the caller follows.
 
+mod place;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,6 +15,10 @@ use wire::runner::LogBatch;
 use wire::topology::LOGS;
 use wire::{Code, Error, subjects};
 
+use place::{BEGIN, Place};
+
+/// Batches that are read first for a page, which most often are enough; then twice as many, up to the most.
+const BATCHES_FIRST: usize = 4;
 const BATCHES_AT_ONCE: usize = 64;
 const LINES_MAX: u64 = 1000;
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -35,16 +41,6 @@ pub async fn run(context: Context) -> Result<(), RunError> {
     })
     .await
 }
-
-/// A place in a task's log: so many lines lie before this sequence of the stream.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    lines: u64,
-    sequence: u64,
-    dropped: u64,
-}
-
-const BEGIN: Place = Place { lines: 0, sequence: 1, dropped: 0 };
 
 #[derive(Clone)]
 struct Logs {
@@ -89,19 +85,18 @@ impl Logs {
     }
 
     async fn page(&self, key: &TaskKey, request: &LogsRequest, ended: bool) -> Result<LogsReply, Error> {
+        let subject = subjects::logs(key);
         let mut place = self.start(key, request.offset);
-        let mut reply =
-            LogsReply { lines: Vec::new(), next: request.offset, dropped: place.dropped, end: false };
-        let mut bytes = 0;
+        let mut reply = LogsReply { lines: Vec::new(), next: request.offset, dropped: 0, end: false };
+        let (mut bytes, mut count) = (0, BATCHES_FIRST);
         loop {
-            let subject = subjects::logs(key);
             let batches: Vec<(u64, LogBatch)> =
-                self.broker.stored(LOGS, &subject, place.sequence, BATCHES_AT_ONCE).await?;
-            let last = batches.len() < BATCHES_AT_ONCE;
+                self.broker.stored(LOGS, &subject, place.sequence, count).await?;
+            let last = batches.len() < count;
             for (sequence, batch) in batches {
-                let count = batch.lines.len() as u64;
-                for (number, line) in (place.lines..).zip(batch.lines) {
-                    if number < request.offset {
+                let (next, first) = place.after(sequence, &batch);
+                for (number, line) in (first..).zip(batch.lines) {
+                    if number < reply.next {
                         continue;
                     }
                     bytes += line.text.len() + 64;
@@ -111,25 +106,25 @@ impl Logs {
                     reply.lines.push(line);
                     reply.next = number + 1;
                 }
-                place.lines += count;
-                place.sequence = sequence + 1;
-                place.dropped = batch.dropped;
-                reply.dropped = place.dropped;
+                place = next;
             }
             if last {
+                reply.next = reply.next.max(place.lines());
                 reply.end = ended;
                 return Ok(self.finish(key, reply, place));
             }
+            count = (count * 2).min(BATCHES_AT_ONCE);
         }
     }
 
     /// The remembered place, if it does not lie beyond what is asked for.
     fn start(&self, key: &TaskKey, offset: u64) -> Place {
         let remembered = self.remembered.lock().ok().and_then(|map| map.get(key).copied());
-        remembered.filter(|place| place.lines <= offset).unwrap_or(BEGIN)
+        remembered.filter(|place| place.lines() <= offset).unwrap_or(BEGIN)
     }
 
-    fn finish(&self, key: &TaskKey, reply: LogsReply, place: Place) -> LogsReply {
+    fn finish(&self, key: &TaskKey, mut reply: LogsReply, place: Place) -> LogsReply {
+        reply.dropped = place.dropped();
         if let Ok(mut remembered) = self.remembered.lock() {
             if remembered.len() >= REMEMBERED_MAX {
                 remembered.clear();

@@ -10,6 +10,7 @@ mod lines;
 mod logs;
 mod outcome;
 mod reports;
+mod secrets;
 mod session;
 mod status;
 mod work;

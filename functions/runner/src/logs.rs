@@ -1,16 +1,21 @@
 //! Log lines of one claim on their way into the stream: in batches, bounded. What comes faster than the broker
 //! takes it is dropped and counted; a task is never slowed by its own talk.
+//!
+//! Every line of a claim is stored, or is counted as dropped, or leaves a gap in the numbering of the batches;
+//! `logs` adds the gaps up. So nothing is ever lost unseen, even where it is unknown whether a batch was stored.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use domain::{Epoch, Task, TaskKey};
 use service::clock;
 use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout, timeout_at};
 use wire::runner::{LogBatch, LogLine};
-use wire::subjects;
+use wire::{Code, subjects};
 
 use crate::Runner;
 use crate::lines::{Lines, clean};
@@ -19,8 +24,16 @@ use crate::lines::{Lines, clean};
 const BATCH_AGE: Duration = Duration::from_millis(50);
 const BATCH_LINES_MAX: usize = 500;
 const BATCH_BYTES_MAX: usize = 64 * 1024;
-/// Lines that may wait for the broker; beyond, lines are dropped and counted.
-const LINES_WAITING_MAX: usize = 4096;
+/// Bytes that may wait for the broker; beyond, lines are dropped and counted.
+const WAITING_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// What a waiting line costs beside its text.
+const LINE_BYTES: usize = 64;
+/// How long one batch is tried while the broker does not answer. The broker remembers a batch for two minutes,
+/// so one that was stored without an answer is not stored again.
+const STORE_PATIENCE: Duration = Duration::from_secs(30);
+const STORE_PAUSE: Duration = Duration::from_millis(200);
+/// How long the end of a task may wait for its last lines; after that they follow.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 /// The most characters of an error message.
 const MESSAGE_CHARS_MAX: usize = 4096;
 
@@ -39,86 +52,128 @@ where
 
 /// Where the lines of one claim go. Putting one in never waits.
 pub struct Sink {
-    sender: mpsc::Sender<(LogLine, u64)>,
-    storing: tokio::task::JoinHandle<()>,
-    last: Option<String>,
-    dropped: u64,
+    sender: mpsc::UnboundedSender<LogLine>,
+    queue: Arc<Queue>,
+    storing: JoinHandle<()>,
+    last: Vec<u8>,
+}
+
+/// What waits for the broker.
+#[derive(Default)]
+struct Queue {
+    bytes: AtomicUsize,
+    dropped: AtomicU64,
 }
 
 impl Sink {
-    /// Begins to store lines under a task's key, or under a session's id in the place of one.
+    /// Begins to store lines under a task's key, or under a session's id in the place of one. There is one for
+    /// each claim, since the broker knows its batches by the claim and their place in it.
     pub fn new(runner: &Arc<Runner>, key: &TaskKey, epoch: Epoch) -> Self {
-        let (sender, receiver) = mpsc::channel(LINES_WAITING_MAX);
-        let storing = tokio::spawn(store(Arc::clone(runner), subjects::logs(key), epoch, receiver));
-        Self { sender, storing, last: None, dropped: 0 }
+        let (sender, lines) = mpsc::unbounded_channel();
+        let queue = Arc::new(Queue::default());
+        let batch = LogBatch { epoch, first: 0, lines: Vec::new(), dropped: 0 };
+        let store = Store {
+            runner: Arc::clone(runner),
+            subject: subjects::logs(key),
+            queue: Arc::clone(&queue),
+            batch,
+            bytes: 0,
+            told: true,
+        };
+        Self { sender, queue, storing: tokio::spawn(store.run(lines)), last: Vec::new() }
     }
 
-    /// Takes a line.
+    /// Takes a line, or drops and counts it where too much waits already.
     pub fn put(&mut self, line: &[u8]) {
-        let text = clean(line);
-        if !text.trim().is_empty() {
-            self.last = Some(text.chars().take(MESSAGE_CHARS_MAX).collect());
+        if !String::from_utf8_lossy(line).trim().is_empty() {
+            self.last.clear();
+            self.last.extend_from_slice(line);
         }
-        if self.sender.try_send((LogLine { at: clock::now(), text }, self.dropped)).is_err() {
-            self.dropped += 1;
+        // Only this side adds, so what is read here can only be too much, never too little.
+        if self.queue.bytes.load(Ordering::Relaxed) + line.len() + LINE_BYTES > WAITING_BYTES_MAX {
+            self.queue.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let line = LogLine { at: clock::now(), text: clean(line) };
+        self.queue.bytes.fetch_add(cost(&line), Ordering::Relaxed);
+        if self.sender.send(line).is_err() {
+            self.queue.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Waits until everything is stored and gives the last line that says anything.
+    /// Waits a while until everything is stored and gives the last line that says anything.
     pub async fn close(self) -> Option<String> {
         drop(self.sender);
         // A failed store has said so in the service's own log; the task itself goes on.
-        let _ = self.storing.await;
-        self.last
+        let _ = timeout(CLOSE_PATIENCE, self.storing).await;
+        let last = clean(&self.last);
+        (!last.is_empty()).then(|| last.chars().take(MESSAGE_CHARS_MAX).collect())
     }
 }
 
-async fn store(
+fn cost(line: &LogLine) -> usize {
+    line.text.len() + LINE_BYTES
+}
+
+struct Store {
     runner: Arc<Runner>,
     subject: String,
-    epoch: Epoch,
-    mut lines: mpsc::Receiver<(LogLine, u64)>,
-) {
-    let mut batch = LogBatch { epoch, first: 0, lines: Vec::new(), dropped: 0 };
-    let (mut bytes, mut lost) = (0, 0u64);
-    let mut due = Instant::now() + BATCH_AGE;
-    loop {
-        let received = tokio::select! {
-            received = lines.recv() => received,
-            () = tokio::time::sleep_until(due), if !batch.lines.is_empty() => {
-                lost += send(&runner, &subject, &mut batch).await;
-                bytes = 0;
-                continue;
-            }
-        };
-        let Some((line, dropped)) = received else { break };
-        if batch.lines.is_empty() {
-            due = Instant::now() + BATCH_AGE;
-        }
-        batch.dropped = dropped + lost;
-        bytes += line.text.len();
-        batch.lines.push(line);
-        if batch.lines.len() >= BATCH_LINES_MAX || bytes >= BATCH_BYTES_MAX {
-            lost += send(&runner, &subject, &mut batch).await;
-            bytes = 0;
-        }
-    }
-    if !batch.lines.is_empty() {
-        send(&runner, &subject, &mut batch).await;
-    }
+    queue: Arc<Queue>,
+    batch: LogBatch,
+    bytes: usize,
+    /// Everything up to here is stored, and so is every gap.
+    told: bool,
 }
 
-/// Sends a batch and empties it; gives how many lines could not be stored.
-async fn send(runner: &Runner, subject: &str, batch: &mut LogBatch) -> u64 {
-    let count = batch.lines.len() as u64;
-    let stored = runner.broker.append(subject.to_owned(), batch).await;
-    batch.first += count;
-    batch.lines.clear();
-    match stored {
-        Ok(_) => 0,
-        Err(error) => {
-            tracing::warn!(%error, lines = count, "log lines could not be stored");
-            count
+impl Store {
+    async fn run(mut self, mut lines: mpsc::UnboundedReceiver<LogLine>) {
+        while let Some(line) = lines.recv().await {
+            let due = Instant::now() + BATCH_AGE;
+            self.add(line);
+            while !self.is_full() {
+                match timeout_at(due, lines.recv()).await {
+                    Ok(Some(line)) => self.add(line),
+                    Ok(None) | Err(_) => break,
+                }
+            }
+            self.send().await;
         }
+        // The last count, and a gap behind which no line comes any more, are told by a batch without lines.
+        if !self.told || self.queue.dropped.load(Ordering::Relaxed) > self.batch.dropped {
+            self.send().await;
+        }
+    }
+
+    fn add(&mut self, line: LogLine) {
+        self.bytes += cost(&line);
+        self.batch.lines.push(line);
+    }
+
+    fn is_full(&self) -> bool {
+        self.batch.lines.len() >= BATCH_LINES_MAX || self.bytes >= BATCH_BYTES_MAX
+    }
+
+    /// Sends the batch and begins the next. One that can't be stored leaves a gap.
+    async fn send(&mut self) {
+        self.batch.dropped = self.queue.dropped.load(Ordering::Relaxed);
+        let began = Instant::now();
+        let stored = loop {
+            // A batch is known by its place: the one without lines at the end comes behind every other.
+            let id = format!("{}.{}.{}", self.subject, self.batch.epoch, self.batch.first);
+            match self.runner.broker.append_once(self.subject.clone(), &id, &self.batch).await {
+                Err(error) if error.code == Code::Unavailable && began.elapsed() < STORE_PATIENCE => {
+                    tokio::time::sleep(STORE_PAUSE).await;
+                }
+                stored => break stored,
+            }
+        };
+        self.told = stored.is_ok();
+        if let Err(error) = stored {
+            tracing::warn!(%error, lines = self.batch.lines.len(), "log lines could not be stored");
+        }
+        self.batch.first += self.batch.lines.len() as u64;
+        self.batch.lines.clear();
+        self.queue.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.bytes = 0;
     }
 }

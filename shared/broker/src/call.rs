@@ -113,6 +113,15 @@ impl Broker {
         Ok(self.write(subject, async_nats::HeaderMap::new(), Bytes::from(payload)).await?)
     }
 
+    /// The same for a message that may be sent again: the broker takes only the first one with an id, for at
+    /// least two minutes.
+    pub async fn append_once<T: Serialize>(&self, subject: String, id: &str, what: &T) -> Result<u64, Error> {
+        let payload = serde_json::to_vec(what).map_err(Error::internal)?;
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert(async_nats::header::NATS_MESSAGE_ID, id);
+        Ok(self.write(subject, headers, Bytes::from(payload)).await?)
+    }
+
     /// Messages of one subject in a stream, from a sequence on, up to `count`.
     pub async fn stored<T: DeserializeOwned>(
         &self,
