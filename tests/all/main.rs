@@ -15,6 +15,8 @@ mod broker_away;
 mod cluster;
 mod dev;
 mod lifecycle;
+mod logs;
+mod schedules;
 mod restarts;
 mod schedules;
 mod sessions;

@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dialects::{ALL, BodyKind, Dialect, Found, Outcome, Route, Router, normal_path};
+use dialects::{ALL, BodyKind, Dialect, Found, Outcome, Plan, Route, Router, normal_path};
 use domain::Caller;
 use futures_util::FutureExt;
 use http::header::CONNECTION;
@@ -137,12 +137,15 @@ impl Door {
             BodyKind::Streamed(most) => Body::Arriving(upload, most),
             BodyKind::None | BodyKind::Small(_) => Body::Held(small.clone()),
         };
+        let log = if let Plan::LogText { id, run } = &plan { Some((*id, *run)) } else { None };
         let outcome = self.forward.carry_out(plan, caller, content_type, body).await?;
         request.now = clock::now();
-        let content = if let Outcome::Body(payload) = &outcome {
-            Some(self.forward.content(payload).await?)
-        } else {
-            None
+        let content = match (&outcome, log, caller) {
+            (Outcome::Body(payload), ..) => Some(self.forward.content(payload).await?),
+            (Outcome::LogText(first), Some((id, run)), Some(caller)) => {
+                Some(self.forward.log_text(caller, id, run, first.clone()).await?)
+            }
+            _ => None,
         };
         let answer = dialect.encode(route, &request, caller, outcome);
         Ok(match content {

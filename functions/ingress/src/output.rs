@@ -18,6 +18,8 @@ pub enum Content {
     Whole(Bytes),
     /// An object.
     Object(Object),
+    /// Pieces of a text whose length nobody knows before its end.
+    Pieces(mpsc::Receiver<Result<Bytes, Error>>),
 }
 
 /// An object on its way out.
@@ -83,6 +85,23 @@ impl Object {
     }
 }
 
+/// The next piece that has something in it.
+fn poll_text(
+    pieces: &mut mpsc::Receiver<Result<Bytes, Error>>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Bytes, Error>>> {
+    loop {
+        match ready!(pieces.poll_recv(cx)) {
+            Some(Ok(piece)) if piece.is_empty() => {}
+            Some(Err(error)) => {
+                tracing::warn!(%error, "the body of an answer broke off");
+                return Poll::Ready(Some(Err(error)));
+            }
+            piece => return Poll::Ready(piece),
+        }
+    }
+}
+
 impl Body for Output {
     type Data = Bytes;
     type Error = Error;
@@ -92,24 +111,26 @@ impl Body for Output {
             Content::Whole(bytes) if bytes.is_empty() => None,
             Content::Whole(bytes) => Some(Ok(std::mem::take(bytes))),
             Content::Object(object) => ready!(object.poll_piece(cx)),
+            Content::Pieces(pieces) => ready!(poll_text(pieces, cx)),
         };
         Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left() == 0
+        self.left() == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left())
+        self.left().map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
 impl Output {
-    fn left(&self) -> u64 {
+    fn left(&self) -> Option<u64> {
         match &self.content {
-            Content::Whole(bytes) => bytes.len() as u64,
-            Content::Object(object) => object.left,
+            Content::Whole(bytes) => Some(bytes.len() as u64),
+            Content::Object(object) => Some(object.left),
+            Content::Pieces(_) => None,
         }
     }
 }

@@ -15,7 +15,7 @@ use wire::runner::LogBatch;
 use wire::topology::LOGS;
 use wire::{Code, Error, subjects};
 
-use place::{BEGIN, Place};
+use place::{Place, Places};
 
 /// Batches that are read first for a page, which most often are enough; then twice as many, up to the most.
 const BATCHES_FIRST: usize = 4;
@@ -23,7 +23,7 @@ const BATCHES_AT_ONCE: usize = 64;
 const LINES_MAX: u64 = 1000;
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Tasks of which it is remembered where the next page begins, so that following costs the same at any length.
-const REMEMBERED_MAX: usize = 10_000;
+const REMEMBERED_MAX: usize = 2_000;
 /// The most bytes of lines in one reply, well below what one message takes.
 const PAGE_BYTES_MAX: usize = 600 * 1024;
 
@@ -47,7 +47,7 @@ struct Logs {
     tasks: Tasks,
     apps: Apps,
     broker: Broker,
-    remembered: Arc<Mutex<HashMap<TaskKey, Place>>>,
+    remembered: Arc<Mutex<HashMap<TaskKey, Places>>>,
 }
 
 impl Logs {
@@ -117,19 +117,20 @@ impl Logs {
         }
     }
 
-    /// The remembered place, if it does not lie beyond what is asked for.
+    /// The nearest remembered place that does not lie beyond what is asked for.
     fn start(&self, key: &TaskKey, offset: u64) -> Place {
-        let remembered = self.remembered.lock().ok().and_then(|map| map.get(key).copied());
-        remembered.filter(|place| place.lines() <= offset).unwrap_or(BEGIN)
+        let remembered = self.remembered.lock().ok();
+        let place = remembered.as_ref().and_then(|map| map.get(key)).map(|places| places.before(offset));
+        place.unwrap_or(place::BEGIN)
     }
 
     fn finish(&self, key: &TaskKey, mut reply: LogsReply, place: Place) -> LogsReply {
         reply.dropped = place.dropped();
         if let Ok(mut remembered) = self.remembered.lock() {
-            if remembered.len() >= REMEMBERED_MAX {
+            if remembered.len() >= REMEMBERED_MAX && !remembered.contains_key(key) {
                 remembered.clear();
             }
-            remembered.insert(key.clone(), place);
+            remembered.entry(key.clone()).or_default().add(place);
         }
         reply
     }

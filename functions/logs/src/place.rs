@@ -52,6 +52,40 @@ impl Place {
     }
 }
 
+/// Places of one log that readers came to, in order. Readers at different places of a long log would otherwise
+/// make each other begin anew.
+#[derive(Debug, Default)]
+pub struct Places(Vec<Place>);
+
+/// Places that are remembered of one log.
+const PLACES_MAX: usize = 64;
+
+impl Places {
+    /// The last place from which a line can be found.
+    pub fn before(&self, line: u64) -> Place {
+        let after = self.0.partition_point(|place| place.lines() <= line);
+        after.checked_sub(1).and_then(|at| self.0.get(at)).copied().unwrap_or(BEGIN)
+    }
+
+    /// Remembers a place. Of too many the one goes that is missed least: the places stay spread over the whole
+    /// log, and the last one stays for who reads on from there.
+    pub fn add(&mut self, place: Place) {
+        let at = self.0.partition_point(|known| known.sequence < place.sequence);
+        if self.0.get(at).is_some_and(|known| known.sequence == place.sequence) {
+            return;
+        }
+        self.0.insert(at, place);
+        if self.0.len() <= PLACES_MAX {
+            return;
+        }
+        let gaps = self.0.windows(3).filter_map(|near| Some((near.first()?, near.last()?)));
+        let gaps = gaps.map(|(before, after)| after.lines().saturating_sub(before.lines())).enumerate();
+        if let Some((at, _)) = gaps.min_by_key(|(_, gap)| *gap) {
+            self.0.remove(at + 1);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use domain::{Epoch, Timestamp};
@@ -82,6 +116,23 @@ mod tests {
             assert_eq!(next.sequence, sequence + 1);
             place = next;
         }
+    }
+
+    #[test]
+    fn the_nearest_place_before_a_line_is_found_and_the_last_one_is_never_forgotten() {
+        let mut places = Places::default();
+        assert_eq!(places.before(5), BEGIN);
+        let mut place = BEGIN;
+        for sequence in 1..=1000 {
+            place = place.after(sequence, &batch(1, place.lines(), 10, 0)).0;
+            places.add(place);
+            places.add(place);
+            assert_eq!(places.before(u64::MAX), place);
+            assert!(places.0.len() <= PLACES_MAX);
+        }
+        let near = places.before(5_000).lines();
+        assert!((4_500..=5_000).contains(&near), "{near}");
+        assert_eq!(places.before(0), BEGIN);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use wire::{Code, Error};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain");
+const LOG_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const ANY_BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
 
@@ -42,6 +43,11 @@ pub(crate) fn json_text(status: StatusCode, body: Vec<u8>) -> Response<Vec<u8>> 
 /// Plain ASCII text.
 pub(crate) fn plain_text(body: Vec<u8>) -> Response<Vec<u8>> {
     respond(StatusCode::OK, [(CONTENT_TYPE, PLAIN_TEXT)], body)
+}
+
+/// The head of a log as text; `ingress` streams the lines behind it.
+pub(crate) fn log() -> Response<Vec<u8>> {
+    respond(StatusCode::OK, [(CONTENT_TYPE, LOG_TEXT), (X_CONTENT_TYPE_OPTIONS, NO_SNIFFING)], Vec::new())
 }
 
 /// 200 and nothing else.

@@ -14,11 +14,12 @@ use crate::{Outcome, Plan};
 pub const API_KEY: &str = "{{api_key}}";
 
 /// The files, with the names that messages show.
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 8] = [
     ("aimms_tasks/cases/create.json", include_str!("aimms_tasks/cases/create.json")),
     ("aimms_tasks/cases/one.json", include_str!("aimms_tasks/cases/one.json")),
     ("aimms_tasks/cases/list.json", include_str!("aimms_tasks/cases/list.json")),
     ("aimms_tasks/cases/refused.json", include_str!("aimms_tasks/cases/refused.json")),
+    ("aimms_tasks/cases/logs.json", include_str!("aimms_tasks/cases/logs.json")),
     ("aimms_tasks/cases/v1.json", include_str!("aimms_tasks/cases/v1.json")),
     ("tasklane/cases/tasks.json", include_str!("tasklane/cases/tasks.json")),
     ("tasklane/cases/admin.json", include_str!("tasklane/cases/admin.json")),

@@ -22,6 +22,7 @@ pub mod cases;
 mod headers;
 mod interval;
 mod listing;
+mod log;
 mod moment;
 mod openapi;
 mod path;
@@ -34,6 +35,7 @@ mod text;
 mod tests;
 
 pub use answer::status_of;
+pub use log::log_text;
 pub use path::{normal_path, segment};
 pub use query::Parameters;
 pub use router::{Found, Router};
@@ -225,6 +227,14 @@ pub enum Plan {
         /// Wait for a line so many milliseconds.
         wait_ms: u64,
     },
+    /// The whole log of a task as text, as far as it goes now. Outcome: `LogText`.
+    LogText {
+        /// Which.
+        id: TaskId,
+        /// Which run of it; `None` is the last one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<u32>,
+    },
     /// Live sessions and runners. Outcome: `Sessions`.
     Sessions,
     /// Administration. Outcome: `Admin`.
@@ -258,6 +268,8 @@ pub enum Outcome {
     Done,
     /// Log lines.
     Logs(LogsReply),
+    /// A log as text begins with these lines; `ingress` streams all of it behind the head that `encode` gives.
+    LogText(LogsReply),
     /// Live sessions and runners.
     Sessions(SessionsReply),
     /// Administration.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use wire::Code;
 
 use super::list::sort_fields;
-use super::model::{CurrentUser, STATES, Task, Tasks, Version};
+use super::model::{CurrentUser, STATES, Task, TaskLogs, Tasks, Version};
 use crate::answer::ErrorObject;
 use crate::openapi::{Api, Body, Operation, Parameter, Schemas};
 
@@ -65,6 +65,9 @@ fn wait() -> Parameter {
                  other preference is ignored.";
     header("Prefer", about, json!({ "type": "string" }))
 }
+
+const LOG_WAIT: &str =
+    "`wait=SECONDS` waits at most so long, and at most 30 seconds, for a first line of the page.";
 
 /// A comma-separated list of words, each perhaps with a sign.
 fn words(sign: &str, words: &[&str]) -> Value {
@@ -153,7 +156,14 @@ fn create(summary: &'static str, schemas: &mut Schemas) -> Operation {
         parameters: create_parameters(),
         body: Some(Body { about, media_type: "application/octet-stream", schema: bytes() }),
         answer: as_json("The task.", schemas.of::<Task<'static>>()),
-        links: &["get_task", "interrupt_task", "delete_task", "get_task_response"],
+        links: &[
+            "get_task",
+            "interrupt_task",
+            "delete_task",
+            "get_task_response",
+            "get_task_logs",
+            "download_task_logs",
+        ],
         refusals: CREATE_REFUSALS,
     }
 }
@@ -221,6 +231,26 @@ fn operation(id: &str, schemas: &mut Schemas) -> Option<Operation> {
                 ("Its bytes, with the content type that the app gave them.", vec![("*/*", bytes())]),
             )
         },
+        "get_task_logs" => {
+            let answer = as_json("A page of the log.", schemas.of::<TaskLogs<'static>>());
+            let parameters = vec![
+                group_index(),
+                query("offset", "Index of the first line.", whole_number()),
+                query(
+                    "limit",
+                    "Maximum number of lines: 100 if it is 0 or not given, and never over 1000.",
+                    whole_number(),
+                ),
+                pretty(),
+                header("Prefer", LOG_WAIT, json!({ "type": "string" })),
+            ];
+            on_task("Gives a page of the log of a task.", parameters, answer)
+        }
+        "download_task_logs" => {
+            let text = vec![("text/plain", json!({ "type": "string" }))];
+            let answer = ("The log as far as it goes, one line of text for each with its time.", text);
+            on_task("Gives the log of a task as text.", vec![group_index()], answer)
+        }
         "get_openapi_specification" => specification(),
         "get_version" => {
             plain("Tells the version of the service.", as_json("The version.", schemas.of::<Version>()))

@@ -6,6 +6,8 @@ use domain::{SessionId, TaskId, Timestamp};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use serde_json::ser::{Formatter, PrettyFormatter};
+use wire::calls::logs::LogsReply;
+use wire::runner::LogLine;
 
 /// The words for states.
 pub(super) const STATES: [&str; 6] = ["queued", "assigned", "running", "solving", "completed", "failed"];
@@ -104,6 +106,41 @@ pub(super) struct Tasks<'a> {
     pub(super) total_tasks: u64,
 }
 
+/// A page of a task's log.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct TaskLogs<'a> {
+    /// The lines in order.
+    logs: Vec<TaskLogLine<'a>>,
+    /// The offset of the next page.
+    next: u64,
+    /// Lines so far that came too fast and are not kept.
+    dropped: u64,
+    /// The task has ended and nothing comes after this page.
+    end: bool,
+}
+
+/// One line of a log.
+#[derive(Serialize, JsonSchema)]
+struct TaskLogLine<'a> {
+    /// When it was written, as `YYYY-MM-DD hh:mm:ss.ffffff` in UTC.
+    timestamp: String,
+    /// Its text, without secrets of a known form.
+    message: &'a str,
+}
+
+impl<'a> From<&'a LogsReply> for TaskLogs<'a> {
+    fn from(page: &'a LogsReply) -> Self {
+        let line =
+            |line: &'a LogLine| TaskLogLine { timestamp: date_and_clock(line.at), message: &line.text };
+        Self {
+            logs: page.lines.iter().map(line).collect(),
+            next: page.next,
+            dropped: page.dropped,
+            end: page.end,
+        }
+    }
+}
+
 /// The version of the service.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Version {
@@ -139,9 +176,13 @@ fn state(summary: &Summary) -> &'static str {
     }
 }
 
+fn date_and_clock(time: Timestamp) -> String {
+    time.format("%Y-%m-%d %H:%M:%S.%6f")
+}
+
 fn as_date_and_clock<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
     match time {
-        Some(time) => serializer.serialize_str(&time.format("%Y-%m-%d %H:%M:%S.%6f")),
+        Some(time) => serializer.serialize_str(&date_and_clock(*time)),
         None => serializer.serialize_none(),
     }
 }

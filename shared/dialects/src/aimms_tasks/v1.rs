@@ -93,9 +93,11 @@ impl Dialect for V1 {
             }
             Outcome::Body(payload) => answer::body(&payload),
             Outcome::Interrupted(_) | Outcome::Done => answer::empty(),
-            Outcome::Logs(_) | Outcome::Sessions(_) | Outcome::Admin(_) | Outcome::Health(_) => {
-                answer::unexpected(route.operation)
-            }
+            Outcome::Logs(_)
+            | Outcome::LogText(_)
+            | Outcome::Sessions(_)
+            | Outcome::Admin(_)
+            | Outcome::Health(_) => answer::unexpected(route.operation),
         }
     }
 

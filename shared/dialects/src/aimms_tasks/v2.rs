@@ -9,12 +9,12 @@ use http::{Method, Response, StatusCode};
 use serde::Serialize;
 use wire::Error;
 
-use super::model::{CurrentUser, Task, Tasks, Version, write};
+use super::model::{CurrentUser, Task, TaskLogs, Tasks, Version, write};
 use super::request::{self, INTERRUPT_BYTES_MAX};
 use super::{document, list, schedule};
 use crate::openapi::Document;
 use crate::query::wrong;
-use crate::{Access, BodyKind, Dialect, Outcome, Parameters, Plan, Request, Route, answer, headers};
+use crate::{Access, BodyKind, Dialect, Outcome, Parameters, Plan, Request, Route, answer, headers, log};
 
 /// AIMMS Tasks v2.
 #[derive(Debug)]
@@ -69,6 +69,20 @@ static ROUTES: &[Route] = &[
         method: Method::GET,
         path: "/pro-api/v2/tasks/{id}/response",
         operation: "get_task_response",
+        access: TASKS,
+        body: BodyKind::None,
+    },
+    Route {
+        method: Method::GET,
+        path: "/pro-api/v2/tasks/{id}/logs",
+        operation: "get_task_logs",
+        access: TASKS,
+        body: BodyKind::None,
+    },
+    Route {
+        method: Method::GET,
+        path: "/pro-api/v2/tasks/{id}/logs/download",
+        operation: "download_task_logs",
         access: TASKS,
         body: BodyKind::None,
     },
@@ -148,6 +162,13 @@ impl Dialect for V2 {
                 request::interrupt_kind(request.body).map(|kind| Plan::Interrupt { id, run, kind })
             }
             "get_task_response" => existing().map(|(id, run)| Plan::Fetch { id, run }),
+            "get_task_logs" => {
+                check_form()?;
+                let wait_ms = headers::preferred_wait_ms(request.headers);
+                let (offset, limit) = log::page(&parameters)?;
+                existing().map(|(id, run)| Plan::Logs { id, run, offset, limit, wait_ms })
+            }
+            "download_task_logs" => existing().map(|(id, run)| Plan::LogText { id, run }),
             "get_openapi_specification" => form(&parameters).map(|_| Plan::Nothing),
             "get_version" | "get_current_user" => Ok(Plan::Nothing),
             other => Err(Error::internal(format!("operation {other} has no decoding"))),
@@ -180,7 +201,9 @@ impl Dialect for V2 {
                 ("get_current_user", Some(caller)) => answer::json(StatusCode::OK, &current_user(caller)),
                 _ => answer::empty(),
             },
-            Outcome::Logs(_) | Outcome::Sessions(_) | Outcome::Admin(_) | Outcome::Health(_) => {
+            Outcome::Logs(page) => json(request, &TaskLogs::from(&page)),
+            Outcome::LogText(_) => answer::log(),
+            Outcome::Sessions(_) | Outcome::Admin(_) | Outcome::Health(_) => {
                 answer::unexpected(route.operation)
             }
         }
