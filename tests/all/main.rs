@@ -16,7 +16,6 @@ mod cluster;
 mod dev;
 mod lifecycle;
 mod logs;
-mod schedules;
 mod restarts;
 mod schedules;
 mod sessions;
