@@ -14,6 +14,7 @@ mod bodies;
 mod broker_away;
 mod cluster;
 mod dev;
+mod examples;
 mod lifecycle;
 mod logs;
 mod restarts;
