@@ -8,7 +8,7 @@ use domain::task::state::Runtime;
 use domain::{Caller, Right, Rights};
 use service::clock;
 use wire::calls::admin::AdminReply;
-use wire::records::{App, AppVersion};
+use wire::records::{App, AppVersion, WorkflowDeclared};
 use wire::topology::app_key;
 use wire::{Code, Error};
 
@@ -28,6 +28,7 @@ impl Admin {
             bundle,
             runtime,
             services: manifest.services.keys().cloned().collect(),
+            workflows: manifest.workflows.iter().map(declared).collect(),
             published_at: clock::now(),
             published_by: caller.user.clone(),
         };
@@ -91,6 +92,11 @@ impl Admin {
             .await?;
         Ok(AdminReply::Apps(granted.into_iter().collect()))
     }
+}
+
+fn declared((name, workflow): (&String, &bundle::manifest::Workflow)) -> (String, WorkflowDeclared) {
+    let (steps, required) = (workflow.steps.clone(), workflow.required.clone());
+    (name.clone(), WorkflowDeclared { steps, required })
 }
 
 /// What this build can run. A bundle for another runtime is refused here, not when a task fails.

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use broker::{Bucket, Feed, News};
 use domain::Caller;
-use domain::lane::{LaneLimits, PRIORITY_LAST};
+use domain::lane::{JOBS, LaneLimits, PRIORITY_LAST, STREAMS};
 use wire::calls::admin::{AdminReply, LaneChange, LaneShown};
 use wire::calls::schedule::{ScheduleReply, ScheduleRequest};
 use wire::topology::{LANES, lane_key, tasks_lane};
 use wire::{Code, Error, names};
 
 use crate::{Admin, shown};
+
+/// The lanes of no single tenant.
+const SHARED: [&str; 2] = [JOBS, STREAMS];
 
 impl Admin {
     pub(crate) async fn set_lane(
@@ -19,12 +22,7 @@ impl Admin {
         name: &str,
         change: &LaneChange,
     ) -> Result<AdminReply, Error> {
-        let known = name.strip_prefix("tasks.");
-        let tenant = known.ok_or_else(|| no_lane(name))?;
-        self.may_act_for(caller, tenant).map_err(|_| no_lane(name))?;
-        if tenant != caller.tenant && self.tenants.get(&names::token(tenant)).await?.is_none() {
-            return Err(no_lane(name));
-        }
+        self.check_lane(caller, name).await?;
         let changed = self
             .lanes
             .update(&lane_key(name), |found| {
@@ -37,11 +35,25 @@ impl Admin {
         Ok(AdminReply::Lanes(vec![LaneShown { name: name.to_owned(), limits, queued: None, running: None }]))
     }
 
+    /// A tenant's own lane is its own; those that all tenants share are the operator's.
+    async fn check_lane(&self, caller: &Caller, name: &str) -> Result<(), Error> {
+        if SHARED.contains(&name) {
+            return if self.is_operator(caller) { Ok(()) } else { Err(no_lane(name)) };
+        }
+        let tenant = name.strip_prefix("tasks.").ok_or_else(|| no_lane(name))?;
+        self.may_act_for(caller, tenant).map_err(|_| no_lane(name))?;
+        if tenant != caller.tenant && self.tenants.get(&names::token(tenant)).await?.is_none() {
+            return Err(no_lane(name));
+        }
+        Ok(())
+    }
+
     /// The caller's lanes, or all for the operator, with how full they are where a `schedule` answers.
     pub(crate) async fn list_lanes(&self, caller: &Caller) -> Result<AdminReply, Error> {
         let mut shown: BTreeMap<String, LaneShown> = BTreeMap::new();
         let own = tasks_lane(&caller.tenant);
-        for (name, limits) in self.stored_lanes().await.into_iter().chain([(own.clone(), None)]) {
+        let always = [own.as_str()].into_iter().chain(SHARED).map(|name| (name.to_owned(), None));
+        for (name, limits) in self.stored_lanes().await.into_iter().chain(always) {
             let entry = LaneShown {
                 name: name.clone(),
                 limits: limits.unwrap_or_else(|| LaneLimits::of(&name)),
@@ -81,11 +93,11 @@ impl Admin {
 
 fn no_lane(name: &str) -> Error {
     let message =
-        format!("lane {} does not exist; the lane of a tenant's tasks is tasks.<tenant>", shown(name));
+        format!("lane {} does not exist, or is the operator's; that of a tenant's tasks is tasks.<tenant>", shown(name));
     Error::new(Code::NotFound, message)
 }
 
-fn changed(limits: LaneLimits, change: &LaneChange) -> LaneLimits {
+pub(crate) fn changed(limits: LaneLimits, change: &LaneChange) -> LaneLimits {
     LaneLimits {
         max_running: change.max_running.unwrap_or(limits.max_running),
         priority_slots: change.priority_slots.unwrap_or(limits.priority_slots),

@@ -1,9 +1,10 @@
-//! `admin`: tenants, keys, apps, grants and lane limits. The only writer of their buckets.
+//! `admin`: tenants, keys, apps, grants, lane limits and the settings of the Task Engine. The only writer of their buckets.
 
 mod apps;
 mod bootstrap;
 mod keys;
 mod lanes;
+mod settings;
 
 use std::sync::Arc;
 
@@ -15,8 +16,8 @@ use domain::lane::LaneLimits;
 use service::keys::Pepper;
 use service::{Context, RunError, clock, serve};
 use wire::calls::admin::{AdminOrder, AdminReply, AdminRequest};
-use wire::records::{ApiKey, App, Tenant};
-use wire::topology::{APPS, BUNDLES, KEYS, LANES, TENANTS};
+use wire::records::{ApiKey, App, EngineSettings, Tenant};
+use wire::topology::{APPS, BUNDLES, KEYS, LANES, SETTINGS, TENANTS};
 use wire::{Code, Error, subjects};
 
 pub use bootstrap::OPERATOR_KEY_FILE;
@@ -44,6 +45,7 @@ struct Admin {
     apps: Bucket<App>,
     app_list: View<App>,
     lanes: Bucket<LaneLimits>,
+    settings: Bucket<EngineSettings>,
     bundles: Bodies,
 }
 
@@ -62,13 +64,14 @@ impl Admin {
             app_list: View::follow(apps.clone()),
             apps,
             lanes: Bucket::new(&broker, LANES),
+            settings: Bucket::new(&broker, SETTINGS),
             bundles: Bodies::new(&broker, BUNDLES),
             broker,
         })
     }
 
-    /// Does one order. That the key has scope Admin was checked at the door; here it is checked whose
-    /// things it may touch.
+    /// Does one order. That the key has scope Admin, or Jobs for what belongs to the Task Engine, was checked
+    /// at the door; here it is checked whose things it may touch.
     async fn handle(&self, request: AdminRequest) -> Result<AdminReply, Error> {
         let caller = request.caller;
         match request.order {
@@ -88,6 +91,9 @@ impl Admin {
             AdminOrder::Grant { app, user, rights } => self.grant(&caller, &app, user, rights).await,
             AdminOrder::LaneSet { name, change } => self.set_lane(&caller, &name, &change).await,
             AdminOrder::LaneList => self.list_lanes(&caller).await,
+            AdminOrder::SettingSet { name, value } => self.set_setting(name, value).await,
+            AdminOrder::SchedulerSet { schedule, active } => self.set_scheduler(&schedule, active).await,
+            AdminOrder::Schedules => self.schedules().await,
         }
     }
 

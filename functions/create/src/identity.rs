@@ -3,7 +3,7 @@
 use data_encoding::HEXLOWER;
 use domain::{Caller, TaskId};
 use sha2::{Digest, Sha256};
-use wire::calls::create::CreateRequest;
+use wire::calls::create::{CreateRequest, Target};
 
 /// Feeds parts with their lengths, so that no two lists of parts look alike.
 fn hash(parts: &[&[u8]]) -> [u8; 32] {
@@ -35,7 +35,12 @@ pub fn digest(request: &CreateRequest) -> String {
     let gate = timing.and_then(|timing| timing.gate.as_deref()).unwrap_or("");
     let every = timing.and_then(|timing| timing.every.as_ref()).map_or("", |every| &every.text);
     let hooks: Vec<&str> = request.hooks.iter().map(|hook| hook.url.as_str()).collect();
-    HEXLOWER.encode(&hash(&[
+    let hooks = hooks.join("\n");
+    let target: &[u8] = match request.target {
+        Target::Service => b"",
+        Target::Workflow => b"workflow",
+    };
+    let parts = [
         request.app.as_bytes(),
         version.as_bytes(),
         request.service.as_bytes(),
@@ -44,8 +49,12 @@ pub fn digest(request: &CreateRequest) -> String {
         request.input_digest.as_bytes(),
         gate.as_bytes(),
         every.as_bytes(),
-        hooks.join("\n").as_bytes(),
-    ]))
+        hooks.as_bytes(),
+        target,
+    ];
+    // A request for a service has the digest that it had before there were workflows.
+    let count = if target.is_empty() { parts.len() - 1 } else { parts.len() };
+    HEXLOWER.encode(&hash(parts.get(..count).unwrap_or(&parts)))
 }
 
 #[cfg(test)]

@@ -3,17 +3,19 @@
 mod gauge;
 mod identity;
 mod room;
+mod workflows;
 
 use broker::{Bucket, Known, Tasks, View};
 use domain::access::rights_on;
-use domain::lane::{LaneLimits, PRIORITY_DEFAULT, PRIORITY_FIRST, PRIORITY_LAST};
+use domain::lane::{JOBS, LaneLimits, PRIORITY_DEFAULT, PRIORITY_FIRST, PRIORITY_LAST};
 use domain::payload::INLINE_BYTES_MAX;
 use domain::task::hook::Events;
 use domain::task::input::{Input, Refusal};
 use domain::task::state::{POSITION_DEFAULT, Phase};
-use domain::{Epoch, Right, Task, TaskId, TaskKey, TaskState};
+use domain::task::workflow::Workflow;
+use domain::{Caller, Epoch, Right, Task, TaskId, TaskKey, TaskState};
 use service::{Context, RunError, clock, serve};
-use wire::calls::create::{CreateReply, CreateRequest};
+use wire::calls::create::{CreateReply, CreateRequest, Target};
 use wire::records::{App, AppVersion};
 use wire::topology::{APPS, LANES, app_key, lane_key, tasks_lane};
 use wire::{Code, Error, names};
@@ -30,6 +32,7 @@ pub async fn run(context: Context) -> Result<(), RunError> {
     let function = Create {
         room: Room::watch(&tasks),
         tasks,
+        app_list: View::follow(Bucket::new(&context.broker, APPS)),
         apps: Bucket::new(&context.broker, APPS),
         lanes: View::follow(Bucket::new(&context.broker, LANES)),
         gauge: Gauge::follow(&context.broker),
@@ -45,6 +48,7 @@ pub async fn run(context: Context) -> Result<(), RunError> {
 struct Create {
     tasks: Tasks,
     apps: Bucket<App>,
+    app_list: View<App>,
     lanes: View<LaneLimits>,
     gauge: Gauge,
     room: Room,
@@ -54,18 +58,14 @@ impl Create {
     async fn handle(&self, request: CreateRequest) -> Result<CreateReply, Error> {
         check_names(&request)?;
         check_timing(&request)?;
-        // Read from the broker and not from a view: what was published a moment ago must be found, and
-        // `latest` must be the one in force now.
-        let found = self.apps.get(&app_key(&request.caller.tenant, &request.app)).await?;
-        let app = found.map(|(_, app)| app).ok_or_else(|| no_app(&request))?;
-        let rights = rights_on(&request.caller, &app.grants);
-        if !rights.has(&[Right::Read, Right::Execute]) {
-            let message =
-                format!("user {} needs the rights read and execute on app {}", request.caller.user, app.name);
-            return Err(Error::new(Code::Forbidden, message));
-        }
-        let (version, published) = resolve(&app, &request)?;
-        let lane = tasks_lane(&request.caller.tenant);
+        let found = match request.target {
+            Target::Service => self.service(&request).await?,
+            Target::Workflow => self.workflow(&request).await?,
+        };
+        let lane = match request.target {
+            Target::Service => tasks_lane(&request.caller.tenant),
+            Target::Workflow => JOBS.to_owned(),
+        };
         let limits = self.lanes.get(&lane_key(&lane)).await?;
         let limits = limits.map_or_else(|| LaneLimits::of(&lane), |limits| (*limits).clone());
         if self.gauge.queued(&lane) >= limits.max_queued {
@@ -73,8 +73,22 @@ impl Create {
             return Err(Error::new(Code::LaneFull, message));
         }
         self.room.check()?;
-        let task = record(&request, version, published, lane, limits.retry_limit);
+        let task = record(&request, &found, lane, &limits);
+        workflows::check_size(&task)?;
         self.write(&request, task).await
+    }
+
+    /// Read from the broker and not from a view: what was published a moment ago must be found, and `latest`
+    /// must be the one in force now.
+    async fn service(&self, request: &CreateRequest) -> Result<Found, Error> {
+        let found = self.apps.get(&app_key(&request.caller.tenant, &request.app)).await?;
+        let app = found.map(|(_, app)| app).ok_or_else(|| no_app(request))?;
+        if !may_run(&request.caller, &app) {
+            return Err(not_granted(&request.caller, &app));
+        }
+        let (version, published) = resolve(&app, request)?;
+        let published = published.clone();
+        Ok(Found { app: app.name, version, published, workflow: None })
     }
 
     /// Writes the record. The id of a request with an idempotency key comes from the key, so two at once
@@ -101,6 +115,23 @@ impl Create {
     }
 }
 
+/// What a request is to run: an app version, and the steps of a workflow.
+struct Found {
+    app: String,
+    version: String,
+    published: AppVersion,
+    workflow: Option<Vec<String>>,
+}
+
+fn may_run(caller: &Caller, app: &App) -> bool {
+    rights_on(caller, &app.grants).has(&[Right::Read, Right::Execute])
+}
+
+fn not_granted(caller: &Caller, app: &App) -> Error {
+    let message = format!("user {} needs the rights read and execute on app {}", caller.user, app.name);
+    Error::new(Code::Forbidden, message)
+}
+
 /// The runs of a series share their input, and a stored body would go with the first run that is deleted.
 fn check_timing(request: &CreateRequest) -> Result<(), Error> {
     let recurs = request.timing.as_ref().is_some_and(|timing| timing.every.is_some());
@@ -113,8 +144,10 @@ fn check_timing(request: &CreateRequest) -> Result<(), Error> {
 
 fn check_names(request: &CreateRequest) -> Result<(), Error> {
     let version = request.version.as_deref().unwrap_or("1");
+    // The name of a workflow is only looked for, so it may be any text.
+    let looked_at = request.target == Target::Service;
     for (what, name) in [("app", request.app.as_str()), ("version", version), ("service", &request.service)] {
-        if !names::is_name(name) {
+        if looked_at && !names::is_name(name) {
             let message =
                 format!("the {what} name is not usable: 1 to 128 characters, no '/' or control characters");
             return Err(Error::new(Code::BadRequest, message));
@@ -160,13 +193,15 @@ fn resolve<'a>(app: &'a App, request: &CreateRequest) -> Result<(String, &'a App
     Ok((version.clone(), published))
 }
 
-fn record(
-    request: &CreateRequest,
-    version: String,
-    published: &AppVersion,
-    lane: String,
-    retry_limit: u32,
-) -> Task {
+fn record(request: &CreateRequest, found: &Found, lane: String, limits: &LaneLimits) -> Task {
+    let workflow = found.workflow.clone().map(|steps| Workflow {
+        steps,
+        done: 0,
+        failures: 0,
+        output: None,
+        retry_limit: limits.retry_limit,
+        retry_delay_ms: limits.retry_delay_ms,
+    });
     Task {
         id: TaskId(request.id.0),
         run: 0,
@@ -175,11 +210,11 @@ fn record(
         name: None,
         tenant: request.caller.tenant.clone(),
         user: request.caller.user.clone(),
-        app: request.app.clone(),
-        version,
+        app: found.app.clone(),
+        version: found.version.clone(),
         service: request.service.clone(),
-        runtime: published.runtime,
-        bundle: published.bundle.clone(),
+        runtime: found.published.runtime,
+        bundle: found.published.bundle.clone(),
         lane,
         priority: request.priority.unwrap_or(PRIORITY_DEFAULT),
         top_of_queue: false,
@@ -188,11 +223,11 @@ fn record(
         phase: Phase::Running,
         epoch: Epoch(0),
         losses: 0,
-        retry_limit,
+        retry_limit: limits.retry_limit,
         created_at: clock::now(),
         updated_at: clock::now(),
         timing: request.timing.clone(),
-        workflow: None,
+        workflow,
         hooks: request.hooks.clone(),
         events: Events::default(),
         pause: false,

@@ -13,7 +13,7 @@ use domain::{Caller, Payload, TaskId};
 use service::ids;
 use tokio::time::{Instant, timeout};
 use tokio_util::io::StreamReader;
-use wire::calls::create::{CreateReply, CreateRequest};
+use wire::calls::create::{CreateReply, CreateRequest, Target};
 use wire::{Code, Error, Function};
 
 use crate::forward::Forward;
@@ -54,6 +54,7 @@ impl Order {
             app: self.app,
             version: self.version,
             service: self.service,
+            target: Target::Service,
             priority: self.priority,
             timing: self.timing,
             hooks: self.hooks,

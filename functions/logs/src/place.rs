@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     fn batch(epoch: u64, first: u64, lines: usize, dropped: u64) -> LogBatch {
-        let line = LogLine { at: Timestamp::default(), text: "x".to_owned() };
+        let line = LogLine::new(Timestamp::default(), "x");
         LogBatch { epoch: Epoch(epoch), first, lines: vec![line; lines], dropped }
     }
 

@@ -4,6 +4,7 @@ use broker::{Known, Tasks};
 use domain::task::input::Input;
 use service::{Context, RunError, clock, serve};
 use wire::Error;
+use wire::calls::report::Standing;
 use wire::runner::ReportRequest;
 
 /// Serves until it is stopped.
@@ -12,8 +13,9 @@ pub async fn run(context: Context) -> Result<(), RunError> {
     serve(&context, move |request| handle(tasks.clone(), request)).await
 }
 
-async fn handle(tasks: Tasks, request: ReportRequest) -> Result<(), Error> {
+async fn handle(tasks: Tasks, request: ReportRequest) -> Result<Standing, Error> {
     let input = Input::Report { epoch: request.epoch, report: request.report };
-    tasks.apply(&request.key, &input, clock::now(), Known::Nothing).await?;
-    Ok(())
+    let applied = tasks.apply(&request.key, &input, clock::now(), Known::Nothing).await?;
+    let holds = applied.task.state.is_active() && applied.task.epoch == request.epoch;
+    Ok(Standing { holds })
 }

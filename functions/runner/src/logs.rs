@@ -94,7 +94,7 @@ impl Sink {
             self.queue.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let line = LogLine { at: clock::now(), text: clean(line) };
+        let line = LogLine::new(clock::now(), clean(line));
         self.queue.bytes.fetch_add(cost(&line), Ordering::Relaxed);
         if self.sender.send(line).is_err() {
             self.queue.dropped.fetch_add(1, Ordering::Relaxed);

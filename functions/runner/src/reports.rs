@@ -96,7 +96,7 @@ async fn send_all(
         let mut pause = RETRY_FIRST;
         loop {
             match runner.broker.call(&request).await {
-                Ok(()) => break,
+                Ok(_) => break,
                 Err(error) => match error.code {
                     Code::StaleClaim | Code::TaskNotFound | Code::WrongState => {
                         tracing::info!(%key, %epoch, %error, "the claim does not hold any more");

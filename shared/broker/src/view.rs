@@ -26,12 +26,14 @@ pub struct View<T> {
     bucket: Bucket<T>,
     values: Values<T>,
     proven_at: watch::Receiver<Option<Instant>>,
+    seen: watch::Receiver<u64>,
 }
 
 impl<T> Clone for View<T> {
     fn clone(&self) -> Self {
-        let Self { bucket, values, proven_at } = self;
-        Self { bucket: bucket.clone(), values: Arc::clone(values), proven_at: proven_at.clone() }
+        let Self { bucket, values, proven_at, seen } = self;
+        let (proven_at, seen) = (proven_at.clone(), seen.clone());
+        Self { bucket: bucket.clone(), values: Arc::clone(values), proven_at, seen }
     }
 }
 
@@ -40,8 +42,9 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> View<T> {
     pub fn follow(bucket: Bucket<T>) -> Self {
         let values: Values<T> = Arc::default();
         let (proof, proven_at) = watch::channel(None);
-        tokio::spawn(keep(bucket.clone(), Arc::clone(&values), proof));
-        Self { bucket, values, proven_at }
+        let (latest, seen) = watch::channel(0);
+        tokio::spawn(keep(bucket.clone(), Arc::clone(&values), proof, latest));
+        Self { bucket, values, proven_at, seen }
     }
 
     /// The value under a key. What the view does not hold, or can't vouch for, is read from the broker.
@@ -60,6 +63,17 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> View<T> {
         Ok(values.values().cloned().collect())
     }
 
+    /// The same, with every write that was acknowledged before this call.
+    pub async fn all_fresh(&self) -> Result<Vec<Arc<T>>, Error> {
+        let last = self.bucket.last_sequence().await?;
+        let mut seen = self.seen.clone();
+        let caught_up = async { seen.wait_for(|seen| *seen >= last).await.is_ok() };
+        if !tokio::time::timeout(TRUSTED_FOR, caught_up).await.unwrap_or(false) {
+            return Err(Error::unavailable("a bucket can't be followed"));
+        }
+        self.all().await
+    }
+
     async fn settled(&self) -> Result<(), Error> {
         let mut proven = self.proven_at.clone();
         let asked = Instant::now();
@@ -75,8 +89,12 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> View<T> {
     }
 }
 
-async fn keep<T>(bucket: Bucket<T>, values: Values<T>, proof: watch::Sender<Option<Instant>>)
-where
+async fn keep<T>(
+    bucket: Bucket<T>,
+    values: Values<T>,
+    proof: watch::Sender<Option<Instant>>,
+    latest: watch::Sender<u64>,
+) where
     T: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
     let mut feed = Feed::follow(&bucket);
@@ -85,7 +103,10 @@ where
     loop {
         tokio::select! {
             news = feed.next() => match news {
-                Some(news) => seen = take(news, seen, &values, &proof),
+                Some(news) => {
+                    seen = take(news, seen, &values, &proof);
+                    latest.send_replace(seen);
+                }
                 None => return,
             },
             _ = proofs.tick() => {

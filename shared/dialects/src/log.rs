@@ -43,7 +43,7 @@ mod tests {
     #[test]
     fn a_log_as_text_tells_at_its_end_what_is_missing() {
         let at = Timestamp::parse("2023-11-23T15:16:57.5Z").unwrap();
-        let lines = vec![LogLine { at, text: "one".to_owned() }, LogLine { at, text: String::new() }];
+        let lines = vec![LogLine::new(at, "one"), LogLine::new(at, "")];
         let page = LogsReply { lines, next: 2, dropped: 3, end: true };
         let lines = "2023-11-23 15:16:57.500 one\n2023-11-23 15:16:57.500 \n";
         assert_eq!(log_text(&page, false), lines);

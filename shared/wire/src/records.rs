@@ -64,10 +64,42 @@ pub struct AppVersion {
     pub runtime: Runtime,
     /// The services it declares; empty means any name.
     pub services: Vec<String>,
+    /// The workflows it declares, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub workflows: BTreeMap<String, WorkflowDeclared>,
     /// When it was published.
     pub published_at: Timestamp,
     /// By whom.
     pub published_by: String,
+}
+
+/// A workflow as its app declares it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkflowDeclared {
+    /// Services of the app, in their order.
+    pub steps: Vec<String>,
+    /// Parameters without which a job is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub required: Vec<String>,
+}
+
+/// The settings of the Task Engine that are not limits of its lane, under one key in the bucket `settings`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EngineSettings {
+    /// Its scheduler ticks.
+    pub active: bool,
+    /// Seconds from one tick to the next.
+    pub schedule_interval: u64,
+    /// Settings whose names mean nothing here, kept as they came.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub others: BTreeMap<String, String>,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self { active: true, schedule_interval: 60, others: BTreeMap::new() }
+    }
 }
 
 /// A session with a process that outlives one task, under `<tenant>.<session id>` in the bucket `sessions`.

@@ -125,4 +125,34 @@ pub struct LogLine {
     pub at: Timestamp,
     /// Its text, bounded and redacted.
     pub text: String,
+    /// Who says it.
+    #[serde(default, skip_serializing_if = "LogSource::is_worker")]
+    pub source: LogSource,
+    /// The step of a workflow that it is about, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u32>,
+}
+
+impl LogLine {
+    /// A line that a task's process wrote.
+    pub fn new(at: Timestamp, text: impl Into<String>) -> Self {
+        Self { at, text: text.into(), source: LogSource::Worker, step: None }
+    }
+}
+
+/// Who says a line of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum LogSource {
+    /// The process of the task, or the runner about one step.
+    #[default]
+    Worker,
+    /// The runner about the job as a whole.
+    Controller,
+}
+
+impl LogSource {
+    fn is_worker(&self) -> bool {
+        *self == Self::Worker
+    }
 }

@@ -18,6 +18,8 @@ pub const KEYS: &str = "keys";
 pub const TENANTS: &str = "tenants";
 /// Limits of lanes; key `<lane as a token>`.
 pub const LANES: &str = "lanes";
+/// Settings of the Task Engine beside the limits of its lane; one key.
+pub const SETTINGS: &str = "settings";
 /// Sessions; key `<tenant>.<session id>`.
 pub const SESSIONS: &str = "sessions";
 /// Which replica of a function is the active one; key `<function>`.
@@ -51,6 +53,9 @@ pub fn app_key(tenant: &str, app: &str) -> String {
 pub fn lane_key(lane: &str) -> String {
     token(lane)
 }
+
+/// The one key of the bucket `settings`.
+pub const SETTINGS_KEY: &str = "task_engine";
 
 /// The lane of a tenant's AIMMS tasks: `tasks.demo`.
 pub fn tasks_lane(tenant: &str) -> String {
@@ -179,6 +184,10 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
         bucket(KEYS, "API keys, key <public id>", 1, &[Admin], &[Admin, Ingress]),
         bucket(TENANTS, "tenants, key <tenant>", 1, &[Admin], &[Admin, Create]),
         bucket(LANES, "limits of lanes, key <lane>", 1, &[Admin], &[Admin, Create, Schedule, Status]),
+        Stream {
+            max_bytes: 1024 * 1024,
+            ..bucket(SETTINGS, "settings of the Task Engine", 0, &[Admin], &[Admin, Schedule])
+        },
         expiring(bucket(SESSIONS, "sessions, key <tenant>.<session id>", 1, &[Runner], &[Sessions])),
         // In a file though it is worth nothing after a restart: a stream in memory is itself gone with the
         // broker, and then nobody could be the active replica until `provision` runs again.

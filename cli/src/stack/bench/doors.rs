@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use wire::Function;
-use wire::calls::create::CreateRequest;
+use wire::calls::create::{CreateRequest, Target};
 use wire::calls::status::{StatusReply, StatusRequest};
 
 use super::stack::OwnStack;
@@ -80,6 +80,7 @@ impl Doors {
             app: "bench".to_owned(),
             version: None,
             service: "run".to_owned(),
+            target: Target::Service,
             priority: None,
             timing: None,
             hooks: Vec::new(),

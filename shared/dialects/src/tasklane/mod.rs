@@ -123,5 +123,9 @@ fn admin(reply: &AdminReply) -> Response<Vec<u8>> {
         AdminReply::Keys(keys) => answer::json(StatusCode::OK, &json!({ "keys": keys })),
         AdminReply::Apps(apps) => answer::json(StatusCode::OK, &json!({ "apps": apps })),
         AdminReply::Lanes(lanes) => answer::json(StatusCode::OK, &json!({ "lanes": lanes })),
+        AdminReply::Setting { name, created } => {
+            answer::json(StatusCode::OK, &json!({ "name": name, "created": created }))
+        }
+        AdminReply::Schedules(schedules) => answer::json(StatusCode::OK, schedules),
     }
 }

@@ -76,6 +76,22 @@ pub enum AdminOrder {
     },
     /// Show lanes.
     LaneList,
+    /// Change one setting of the Task Engine, or make a new one. For keys with scope Jobs, not Admin.
+    SettingSet {
+        /// Its name.
+        name: String,
+        /// Its value as text.
+        value: String,
+    },
+    /// Start or stop a schedule of the Task Engine. For keys with scope Jobs.
+    SchedulerSet {
+        /// Its name; there is one.
+        schedule: String,
+        /// Whether it is to tick.
+        active: bool,
+    },
+    /// How the schedule of the Task Engine stands. For keys with scope Jobs.
+    Schedules,
 }
 
 /// A change of limits; what is `None` stays.
@@ -110,7 +126,28 @@ pub enum AdminReply {
     Apps(Vec<App>),
     /// Lanes.
     Lanes(Vec<LaneShown>),
+    /// A setting of the Task Engine was stored.
+    Setting {
+        /// Its name.
+        name: String,
+        /// There was none of that name before.
+        created: bool,
+    },
+    /// How the schedule of the Task Engine stands.
+    Schedules(Schedules),
 }
+
+/// The one schedule of the Task Engine: it moves scheduled jobs whose time has come into their lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedules {
+    /// It ticks.
+    pub active: bool,
+    /// Seconds from one tick to the next.
+    pub interval_seconds: u64,
+}
+
+/// The name of that schedule.
+pub const QUEUE_SCHEDULED_JOBS: &str = "queue_scheduled_jobs";
 
 /// A new key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -20,8 +20,11 @@ pub struct CreateRequest {
     pub app: String,
     /// Its version; `None` asks for the one tagged as latest.
     pub version: Option<String>,
-    /// The procedure.
+    /// The procedure, or the name of the workflow.
     pub service: String,
+    /// Which of the two that is.
+    #[serde(default)]
+    pub target: Target,
     /// 1 first, 10 last; `None` is the default.
     pub priority: Option<u8>,
     /// When it may start, and how often; `None` is at once, and once.
@@ -39,6 +42,18 @@ pub struct CreateRequest {
     pub input_digest: String,
     /// The caller's key for repeating the request safely.
     pub idempotency_key: Option<String>,
+}
+
+/// What a new task is to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// One procedure of the app, in the lane of the tenant's tasks.
+    #[default]
+    Service,
+    /// A workflow, in the lane of the jobs. Its app is found by it among the latest versions of the tenant's
+    /// apps; the app and version of the request are not looked at.
+    Workflow,
 }
 
 /// The task, as it stands now.
