@@ -92,8 +92,10 @@ impl Admin {
 }
 
 fn no_lane(name: &str) -> Error {
-    let message =
-        format!("lane {} does not exist, or is the operator's; that of a tenant's tasks is tasks.<tenant>", shown(name));
+    let message = format!(
+        "lane {} does not exist, or is the operator's; that of a tenant's tasks is tasks.<tenant>",
+        shown(name)
+    );
     Error::new(Code::NotFound, message)
 }
 

@@ -77,7 +77,8 @@ impl Admin {
             created = settings.others.insert(name.to_owned(), value.to_owned()).is_none();
             let bytes: usize = settings.others.iter().map(|(name, value)| name.len() + value.len()).sum();
             if bytes > OTHERS_BYTES_MAX {
-                let message = format!("the settings of unknown names take more than {OTHERS_BYTES_MAX} bytes");
+                let message =
+                    format!("the settings of unknown names take more than {OTHERS_BYTES_MAX} bytes");
                 return Err(Error::new(Code::BadRequest, message));
             }
             Ok(())
@@ -124,7 +125,8 @@ fn read(name: &str, value: &str) -> Result<Setting, Error> {
         }
         "schedule_interval" => Ok(Setting::Interval(number(name, value, 1, SECONDS_MAX)?)),
         _ if !names::is_name(name) => {
-            let message = "the setting's name is not usable: 1 to 128 characters, no '/' or control characters";
+            let message =
+                "the setting's name is not usable: 1 to 128 characters, no '/' or control characters";
             Err(Error::new(Code::BadRequest, message))
         }
         _ if value.chars().count() > VALUE_CHARS_MAX => {
@@ -152,7 +154,8 @@ mod tests {
 
     #[test]
     fn known_names_take_what_the_reference_allows_and_others_take_anything() {
-        let good = ["max_jobs=0", "max_jobs= 7 ", "priority_slots=3", "priority_threshold=1", "retry_limit=0"];
+        let good =
+            ["max_jobs=0", "max_jobs= 7 ", "priority_slots=3", "priority_threshold=1", "retry_limit=0"];
         let more = ["retry_delay=0", "schedule_interval=1", "colour=", "colour=blau", "MAX_JOBS=x"];
         let bad = ["max_jobs=-1", "max_jobs=", "max_jobs=1.5", "max_jobs=two", "priority_threshold=0"];
         let worse = ["priority_threshold=11", "retry_delay=-1", "schedule_interval=0", "a/b=1", "=1"];
