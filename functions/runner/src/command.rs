@@ -21,7 +21,7 @@ use crate::outcome::{self, Run};
 use crate::reports::Reports;
 use crate::status::Status;
 use crate::work::{Files, MARKER};
-use crate::{Runner, input, logs};
+use crate::{Runner, input, logs, work};
 
 /// The descriptor on which a process may report its status; one digit, as plain shells need it.
 const STATUS_FD: i32 = 3;
@@ -135,6 +135,7 @@ fn launch(runner: &Runner, task: &Task, app: &App, service: &Service, files: &Fi
         stdin: files.input.clone(),
         stdout: Some(files.output.clone()),
         status_fd: Some(STATUS_FD),
+        fence: Some(work::fence(&runner.hidden, &app.folder, files)),
         limits: limits(&app.manifest.limits),
         stop_grace_ms: stop_grace_ms(),
     }

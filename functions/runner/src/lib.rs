@@ -15,6 +15,7 @@ mod session;
 mod status;
 mod work;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub(crate) struct Runner {
     pub work: Work,
     pub keeper: KeeperProgram,
     pub path: String,
+    /// What no task may read.
+    pub hidden: Vec<PathBuf>,
     pub origin: Origin,
     pub pool: Arc<Pool>,
     pub sessions: Bucket<SessionRecord>,
@@ -71,6 +74,7 @@ pub async fn run(context: Context) -> Result<(), RunError> {
         work,
         keeper: KeeperProgram { path: program, args: vec![keeper::ARGUMENT.to_owned()] },
         path: settings.path.clone(),
+        hidden: work::hidden(settings),
         origin: Origin::here(),
         pool: Pool::new(settings.slots),
         sessions: Bucket::new(&broker, SESSIONS),

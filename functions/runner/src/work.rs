@@ -5,7 +5,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use domain::{RunnerId, SessionId};
+use keeper::Fence;
 use nix::fcntl::{Flock, FlockArg};
+use service::Settings;
 
 const BUNDLES: &str = "bundles";
 const RUNNER: &str = "runner-";
@@ -19,6 +21,24 @@ pub struct Work {
     own: PathBuf,
     /// Held as long as the runner lives; the kernel frees it however it dies.
     _lock: Flock<File>,
+}
+
+/// Where any task may write: the machine's folder for temporary files (design §11).
+const TEMPORARY: &str = "/tmp";
+
+/// What no task may read, whoever it belongs to.
+pub fn hidden(settings: &Settings) -> Vec<PathBuf> {
+    [&settings.data, &settings.keys, &settings.pepper, &settings.work].map(PathBuf::clone).to_vec()
+}
+
+/// What the processes of one session may reach: their app and their scratch folder, and of the rest of the machine
+/// whatever is not ours.
+pub fn fence(hidden: &[PathBuf], app: &Path, files: &Files) -> Fence {
+    Fence {
+        writable: vec![files.scratch.clone(), TEMPORARY.into()],
+        readable: vec![app.to_owned()],
+        hidden: hidden.to_vec(),
+    }
 }
 
 /// The files of one session.

@@ -17,7 +17,7 @@ pub use error::KeeperError;
 pub use keeper::keeper_main;
 pub use leftovers::end_leftovers;
 pub use processes::live_descendants;
-pub use protocol::{Exit, Launch, Limits};
+pub use protocol::{Exit, Fence, Launch, Limits};
 pub use runner::{KeeperProgram, Kept, start};
 
 /// The argument with which a program is started as a keeper.

@@ -24,6 +24,9 @@ pub struct Launch {
     pub stdout: Option<PathBuf>,
     /// The number of the descriptor on which the command may report its status, at least 3; `None` is none.
     pub status_fd: Option<i32>,
+    /// What of this machine's files the task may reach; `None` is whatever its user may.
+    #[serde(default)]
+    pub fence: Option<Fence>,
     /// The limits of every process of the task.
     #[serde(default)]
     pub limits: Limits,
@@ -39,6 +42,19 @@ impl Launch {
 
 const fn default_stop_grace_ms() -> u64 {
     5_000
+}
+
+/// What a task may reach of this machine's files, where the kernel has Landlock. Everything may be read but what
+/// is hidden, and nothing written but what is named here. The task also can't signal or trace what is not its
+/// own. Standard input and output are reached in any case.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fence {
+    /// Folders and files that may be written, and read wherever they lie.
+    pub writable: Vec<PathBuf>,
+    /// Folders and files that may be read although they lie in something hidden.
+    pub readable: Vec<PathBuf>,
+    /// Folders and files that may not be read. One that lies in something writable is not hidden.
+    pub hidden: Vec<PathBuf>,
 }
 
 /// Limits that the kernel enforces on each process of a task; `None` leaves the limit of the runner in force.

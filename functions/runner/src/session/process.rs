@@ -20,7 +20,7 @@ use super::{Stop, port};
 use crate::bundles::App;
 use crate::held::Orders;
 use crate::work::{Files, MARKER};
-use crate::{Runner, command, outcome};
+use crate::{Runner, command, outcome, work};
 
 /// How long a process may take until it is ready; a large model needs its time.
 const READY_TIME: Duration = Duration::from_secs(60);
@@ -180,6 +180,7 @@ impl Starting<'_> {
             stdin: "/dev/null".into(),
             stdout: None,
             status_fd: None,
+            fence: Some(work::fence(&self.runner.hidden, &self.app.folder, &self.files)),
             limits: command::limits(&self.app.manifest.limits),
             stop_grace_ms: command::stop_grace_ms(),
         }

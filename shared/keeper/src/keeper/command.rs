@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use landlock::RulesetCreated;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::prctl;
@@ -36,7 +37,8 @@ pub(super) fn start(launch: &Launch) -> Result<Pid, String> {
         .stdout(output(launch.stdout.as_deref())?)
         .stderr(Stdio::inherit())
         .process_group(0);
-    prepare_child(&mut command, status, resolve(&launch.limits));
+    let fence = launch.fence.as_ref().map(|fence| super::fence::build(launch, fence)).transpose()?;
+    prepare_child(&mut command, status, resolve(&launch.limits), fence);
     let child = command.spawn().map_err(|error| explain(launch, &error))?;
     let_go(status);
     i32::try_from(child.id()).map(Pid::from_raw).map_err(|error| error.to_string())
@@ -83,9 +85,14 @@ fn open_output(path: &Path) -> Result<File, String> {
 
 /// What the child does to itself between fork and exec, so that it binds the task and not the keeper.
 #[allow(unsafe_code, reason = "pre_exec is the only way to run code in the child before its command")]
-fn prepare_child(command: &mut Command, status: Option<RawFd>, limits: Vec<(Resource, rlim_t)>) {
+fn prepare_child(
+    command: &mut Command,
+    status: Option<RawFd>,
+    limits: Vec<(Resource, rlim_t)>,
+    mut fence: Option<RulesetCreated>,
+) {
     let keeper = Pid::this();
-    let prepare = move || {
+    let prepare = move || -> io::Result<()> {
         prctl::set_pdeathsig(Signal::SIGKILL)?;
         // A keeper that died before the line above will send no such signal any more.
         if getppid() != keeper {
@@ -95,14 +102,17 @@ fn prepare_child(command: &mut Command, status: Option<RawFd>, limits: Vec<(Reso
             setrlimit(*resource, *limit, *limit)?;
         }
         SigSet::empty().thread_set_mask()?;
+        if let Some(fence) = fence.take() {
+            fence.restrict_self().map_err(io::Error::other)?;
+        }
         if let Some(status) = status {
             // SAFETY: F_SETFD only changes a flag of a descriptor, and this one was reserved for the task.
             Errno::result(unsafe { libc::fcntl(status, libc::F_SETFD, 0) })?;
         }
         Ok(())
     };
-    // SAFETY: The closure makes system calls only. It neither allocates nor takes a lock, and the keeper has
-    // a single thread, so nothing can be in an inconsistent state after the fork.
+    // SAFETY: The keeper has a single thread, so no lock is held and nothing is in an inconsistent state after
+    // the fork, whatever the closure does.
     unsafe { command.pre_exec(prepare) };
 }
 

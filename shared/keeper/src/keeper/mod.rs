@@ -9,6 +9,7 @@ mod control;
 mod ending;
 mod events;
 mod explain;
+mod fence;
 mod set_up;
 
 use std::process::ExitCode;

@@ -5,6 +5,8 @@ mod bombs;
 #[cfg(test)]
 mod endings;
 #[cfg(test)]
+mod escapes;
+#[cfg(test)]
 mod leftovers;
 #[cfg(test)]
 mod limits;

@@ -56,6 +56,7 @@ impl Bench {
             stdin: self.path("in"),
             stdout: Some(self.path("out")),
             status_fd: Some(3),
+            fence: None,
             limits: Limits::default(),
             stop_grace_ms: 5_000,
         }
