@@ -28,6 +28,10 @@ const AWAY_PAUSE: Duration = Duration::from_millis(50);
 
 /// What is to be created; the body comes apart.
 pub struct Order {
+    /// What `service` names: a procedure, or a workflow whose app is looked for.
+    pub target: Target,
+    /// Through which door it comes.
+    pub origin: Origin,
     /// The app.
     pub app: String,
     /// Its version; `None` is the one tagged as latest.
@@ -58,7 +62,8 @@ impl Order {
             priority: self.priority,
             timing: self.timing,
             hooks: self.hooks,
-            origin: Origin::Tasks,
+            origin: self.origin,
+            target: self.target,
             input,
             input_digest,
             idempotency_key: self.idempotency_key,

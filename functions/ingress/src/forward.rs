@@ -8,12 +8,14 @@ use broker::body::Bodies;
 use bytes::Bytes;
 use dialects::{Outcome, Plan, log_text};
 use domain::list::Query;
+use domain::task::state::Origin;
 use domain::{Caller, Payload, TaskId};
 use service::Context;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use wire::calls::admin::AdminRequest;
+use wire::calls::create::Target;
 use wire::calls::delete::DeleteRequest;
 use wire::calls::interrupt::InterruptRequest;
 use wire::calls::logs::{LogsReply, LogsRequest};
@@ -47,7 +49,7 @@ pub struct Forward {
     pub(crate) publishing: Arc<Mutex<()>>,
     /// Work that goes on where its client has gone.
     pub(crate) jobs: TaskTracker,
-    checkup: Arc<Checkup>,
+    pub(crate) checkup: Arc<Checkup>,
     uploads: Arc<Semaphore>,
     downloads: Arc<Semaphore>,
 }
@@ -82,8 +84,18 @@ impl Forward {
             Plan::Nothing => Ok(Outcome::Done),
             Plan::Health => Ok(Outcome::Health(self.checkup.health().await)),
             Plan::Create { app, version, service, priority, timing, hooks, idempotency_key, wait_ms } => {
-                let order =
-                    Order { app, version, service, priority, timing, hooks, idempotency_key, content_type };
+                let order = Order {
+                    target: Target::Service,
+                    origin: Origin::Tasks,
+                    app,
+                    version,
+                    service,
+                    priority,
+                    timing,
+                    hooks,
+                    idempotency_key,
+                    content_type,
+                };
                 self.create_and_wait(known()?, order, body, wait_ms).await
             }
             Plan::Get { id, run, wait_ms } => self.get(known()?, id, run, wait_ms).await.map(Outcome::Task),
@@ -105,6 +117,7 @@ impl Forward {
                 let first = log_from_the_start(known()?, id, run);
                 self.broker.call(&first).await.map(Outcome::LogText)
             }
+            Plan::Jobs(order) => self.jobs(*order, caller).await,
             Plan::Sessions => {
                 self.broker.call(&SessionsRequest { caller: owned()? }).await.map(Outcome::Sessions)
             }

@@ -48,7 +48,7 @@ impl Door {
     pub fn new(context: &Context, pepper: Pepper) -> Result<Arc<Self>, Error> {
         Ok(Arc::new(Self {
             router: Router::new(ALL)?,
-            identity: Identity::follow(&context.broker, pepper),
+            identity: Identity::follow(&context.broker, pepper, context.settings.open_reads),
             forward: Forward::new(context),
         }))
     }
@@ -84,7 +84,7 @@ impl Door {
                 // A panic is our fault and not the client's: it gets an answer, and its neighbours go on.
                 let outcome = AssertUnwindSafe(work).catch_unwind().await;
                 let outcome = outcome.unwrap_or_else(|_| Err(Error::internal("a request panicked")));
-                outcome.unwrap_or_else(|error| refusal(dialect, &error))
+                outcome.unwrap_or_else(|error| refusal(&routed, &error))
             }
             elsewhere @ (Found::BadPath { .. } | Found::MethodNotAllowed { .. } | Found::Nothing { .. }) => {
                 let refused = elsewhere.refusal(&parts.method, &path);
@@ -112,16 +112,8 @@ impl Door {
         mut upload: Upload,
         caller: &mut Option<Caller>,
     ) -> Result<Response<Content>, Error> {
-        let Routed { dialect, route, parameters, parts, path } = *routed;
-        let mut request = dialects::Request {
-            method: &parts.method,
-            path,
-            parameters,
-            query: parts.uri.query().unwrap_or_default(),
-            headers: &parts.headers,
-            body: &[],
-            now: clock::now(),
-        };
+        let Routed { dialect, route, parts, .. } = *routed;
+        let mut request = routed.request();
         *caller = self.identity.caller(route.access, dialect.credential(&request)).await?;
         let caller = caller.as_ref();
         let mut small = Bytes::new();
@@ -155,6 +147,21 @@ impl Door {
     }
 }
 
+impl<'r> Routed<'r> {
+    /// The request without its body, which is read later, if at all.
+    fn request(&self) -> dialects::Request<'r> {
+        dialects::Request {
+            method: &self.parts.method,
+            path: self.path,
+            parameters: self.parameters,
+            query: self.parts.uri.query().unwrap_or_default(),
+            headers: &self.parts.headers,
+            body: &[],
+            now: clock::now(),
+        }
+    }
+}
+
 fn whole(answer: Response<Vec<u8>>) -> Response<Content> {
     answer.map(|body| Content::Whole(Bytes::from(body)))
 }
@@ -164,8 +171,9 @@ fn twice_framed() -> Error {
 }
 
 /// An error in its API's shape. What is our own affair is told to the log alone.
-fn refusal(dialect: &dyn Dialect, error: &Error) -> Response<Content> {
-    let answer = dialect.error(error);
+fn refusal(routed: &Routed<'_>, error: &Error) -> Response<Content> {
+    let dialect = routed.dialect;
+    let answer = dialect.refuse(routed.route, &routed.request(), error);
     if error.code == Code::Internal {
         tracing::error!(dialect = dialect.name(), %error, "a request failed by our own fault");
     } else if answer.status().is_server_error() {

@@ -25,12 +25,15 @@ pub struct Identity {
     keys: View<ApiKey>,
     pepper: Pepper,
     unknown: Unknown,
+    /// Routes whose key is optional do without one.
+    open_reads: bool,
 }
 
 impl Identity {
     /// Begins to follow the keys.
-    pub fn follow(broker: &Broker, pepper: Pepper) -> Self {
-        Self { keys: View::follow(Bucket::new(broker, KEYS)), pepper, unknown: Unknown::default() }
+    pub fn follow(broker: &Broker, pepper: Pepper, open_reads: bool) -> Self {
+        let keys = View::follow(Bucket::new(broker, KEYS));
+        Self { keys, pepper, unknown: Unknown::default(), open_reads }
     }
 
     /// The caller, if the key is valid and may be used for this; `None` for a route that is open to all.
@@ -38,7 +41,8 @@ impl Identity {
         let scope = match access {
             Access::Open => return Ok(None),
             Access::AnyKey => None,
-            Access::Scope(scope) => Some(scope),
+            Access::Optional(_) if credential.is_none() && self.open_reads => return Ok(None),
+            Access::Scope(scope) | Access::Optional(scope) => Some(scope),
         };
         let text = credential.ok_or_else(|| refused("this request needs an API key, sent exactly once"))?;
         let presented = keys::present(text).ok_or_else(|| refused(NOT_VALID))?;

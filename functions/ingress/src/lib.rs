@@ -8,6 +8,7 @@ mod head;
 mod health;
 mod identity;
 mod input;
+mod jobs;
 mod output;
 mod publish;
 mod server;

@@ -14,13 +14,15 @@ use crate::{Outcome, Plan};
 pub const API_KEY: &str = "{{api_key}}";
 
 /// The files, with the names that messages show.
-const FILES: [(&str, &str); 8] = [
+const FILES: &[(&str, &str)] = &[
     ("aimms_tasks/cases/create.json", include_str!("aimms_tasks/cases/create.json")),
     ("aimms_tasks/cases/one.json", include_str!("aimms_tasks/cases/one.json")),
     ("aimms_tasks/cases/list.json", include_str!("aimms_tasks/cases/list.json")),
     ("aimms_tasks/cases/refused.json", include_str!("aimms_tasks/cases/refused.json")),
     ("aimms_tasks/cases/logs.json", include_str!("aimms_tasks/cases/logs.json")),
     ("aimms_tasks/cases/v1.json", include_str!("aimms_tasks/cases/v1.json")),
+    ("task_engine/cases/jobs.json", include_str!("task_engine/cases/jobs.json")),
+    ("task_engine/cases/refused.json", include_str!("task_engine/cases/refused.json")),
     ("tasklane/cases/tasks.json", include_str!("tasklane/cases/tasks.json")),
     ("tasklane/cases/admin.json", include_str!("tasklane/cases/admin.json")),
 ];
@@ -91,7 +93,7 @@ pub struct CaseResponse {
 /// A file that is no list of cases, by name.
 pub fn all() -> Result<Vec<Case>, String> {
     let mut all = Vec::new();
-    for (file, text) in FILES {
+    for (file, text) in FILES.iter().copied() {
         let cases: Vec<Case> = serde_json::from_str(text).map_err(|error| format!("{file}: {error}"))?;
         all.extend(cases.into_iter().map(|case| Case { name: format!("{file}: {}", case.name), ..case }));
     }

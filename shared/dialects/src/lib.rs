@@ -2,17 +2,21 @@
 //! bytes: no network, no clock, no broker. `ingress` carries the plans out; a fifth API is one more folder
 //! and one more line in `ALL`.
 
+use domain::jobs::{Dashboard, Job, JobCounts, JobQuery, Viewer};
+use domain::lane::LaneLimits;
 use domain::list::Summary;
 use domain::task::hook::Hook;
+use domain::task::input::Amendment;
 use domain::task::state::InterruptKind;
 use domain::task::timing::Timing;
 use domain::{Caller, Payload, Scope, TaskId, Timestamp, list};
 use http::{HeaderMap, Method, Response};
 use serde::{Deserialize, Serialize};
-use wire::calls::admin::{AdminOrder, AdminReply};
+use wire::calls::admin::{AdminOrder, AdminReply, Schedules};
 use wire::calls::logs::LogsReply;
 use wire::calls::sessions::SessionsReply;
 use wire::calls::status::{Page, TaskStatus};
+use wire::runner::LogLine;
 use wire::{Code, Error};
 
 pub mod aimms_tasks;
@@ -28,6 +32,7 @@ mod openapi;
 mod path;
 mod query;
 mod router;
+pub mod task_engine;
 pub mod tasklane;
 mod text;
 
@@ -41,7 +46,8 @@ pub use query::Parameters;
 pub use router::{Found, Router};
 
 /// Every dialect. Routes of all of them share one listener.
-pub const ALL: &[&dyn Dialect] = &[&aimms_tasks::V1, &aimms_tasks::V2, &tasklane::V1];
+pub const ALL: &[&dyn Dialect] =
+    &[&aimms_tasks::V1, &aimms_tasks::V2, &tasklane::V1, &task_engine::TaskEngine];
 
 /// One foreign REST API.
 pub trait Dialect: Sync {
@@ -74,6 +80,11 @@ pub trait Dialect: Sync {
 
     /// An error as this API says it.
     fn error(&self, error: &Error) -> Response<Vec<u8>>;
+
+    /// The same where the request is known, for an API whose messages repeat its parts.
+    fn refuse(&self, _route: &Route, _request: &Request<'_>, error: &Error) -> Response<Vec<u8>> {
+        self.error(error)
+    }
 }
 
 /// One route of a dialect.
@@ -100,6 +111,8 @@ pub enum Access {
     AnyKey,
     /// A valid one with this scope.
     Scope(Scope),
+    /// None, unless a setting asks for it; one that is shown must be valid and have this scope.
+    Optional(Scope),
 }
 
 /// What body a route takes.
@@ -246,6 +259,8 @@ pub enum Plan {
     },
     /// How the service is. Outcome: `Health`.
     Health,
+    /// Something with jobs. Outcome: `Jobs`, or `Done`.
+    Jobs(Box<JobsOrder>),
     /// Nothing has to be done: `encode` knows the answer from the route and the caller. Outcome: `Done`.
     Nothing,
 }
@@ -276,6 +291,150 @@ pub enum Outcome {
     Admin(AdminReply),
     /// How the service is.
     Health(Health),
+    /// What came of an order about jobs.
+    Jobs(Box<JobsOutcome>),
+}
+
+/// What can be asked about jobs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobsOrder {
+    /// Take one in. Outcome: `Accepted`.
+    Create {
+        /// The workflow, looked for in the latest versions of the client's apps.
+        workflow: String,
+        /// 1 first, 10 last; `None` is the default.
+        priority: Option<u8>,
+        /// When it may start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timing: Option<Timing>,
+        /// Whom its changes are told.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        hooks: Vec<Hook>,
+        /// What its steps are given.
+        parameters: serde_json::Value,
+        /// The caller's key for repeating the request safely.
+        idempotency_key: Option<String>,
+    },
+    /// One job. Outcome: `Job`.
+    Get {
+        /// Who looks.
+        viewer: Viewer,
+        /// Its number.
+        number: u64,
+    },
+    /// Many jobs. Outcome: `Jobs`.
+    List {
+        /// Who looks.
+        viewer: Viewer,
+        /// Which.
+        query: JobQuery,
+    },
+    /// Change one. Outcome: `Updated`.
+    Update {
+        /// Its number.
+        number: u64,
+        /// All of these changes, or none.
+        amendment: Amendment,
+    },
+    /// Run the same request anew. Outcome: `Accepted`.
+    Rerun {
+        /// Its number.
+        number: u64,
+    },
+    /// Let waiting jobs take the places that are free. Outcome: `Done`.
+    Push,
+    /// The log of one job. Outcome: `Logs`.
+    Logs {
+        /// Who looks.
+        viewer: Viewer,
+        /// Its number.
+        number: u64,
+    },
+    /// What runs, waits and is scheduled. Outcome: `Dashboard`.
+    Dashboard {
+        /// Only this client's.
+        client: Option<String>,
+    },
+    /// How everything is. Outcome: `Health`.
+    Health,
+    /// The schedules. Outcome: `Schedules`.
+    Schedules,
+    /// Let a schedule tick, or not. Outcome: `Schedules`.
+    SetScheduler {
+        /// Which.
+        schedule: String,
+        /// Whether it ticks.
+        active: bool,
+    },
+    /// Set a setting. Outcome: `Setting`.
+    Setting {
+        /// Which.
+        name: String,
+        /// Its value.
+        value: String,
+    },
+}
+
+/// What came of an order about jobs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobsOutcome {
+    /// A job was taken in.
+    Accepted {
+        /// Its number.
+        number: u64,
+    },
+    /// One job.
+    Job(Job),
+    /// Many jobs.
+    Jobs(Vec<Job>),
+    /// A job was changed.
+    Updated {
+        /// Its number.
+        number: u64,
+    },
+    /// What runs, waits and is scheduled.
+    Dashboard(Dashboard),
+    /// How everything is.
+    Health(JobsHealth),
+    /// The log of a job.
+    Logs {
+        /// The job.
+        job: Job,
+        /// Its lines.
+        lines: Vec<LogLine>,
+    },
+    /// The schedules.
+    Schedules(Schedules),
+    /// A setting was set.
+    Setting {
+        /// Which.
+        name: String,
+        /// It was not there before.
+        created: bool,
+    },
+}
+
+/// What the health of the Task Engine is made of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobsHealth {
+    /// The broker answers.
+    pub broker: bool,
+    /// Its version.
+    pub broker_version: String,
+    /// What an acknowledged job survives.
+    pub durability: String,
+    /// Live `schedule` functions, as far as they answer: 0 or 1.
+    pub schedulers: u64,
+    /// The same of `callbacks`.
+    pub callbacks: u64,
+    /// Places for tasks that live runners have.
+    pub places: u64,
+    /// The client's jobs by state.
+    pub counts: JobCounts,
+    /// The limits of the lane.
+    pub limits: LaneLimits,
 }
 
 /// How the service is.

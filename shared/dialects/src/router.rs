@@ -101,7 +101,8 @@ impl Router {
 
     fn mounted_above(&self, path: &str) -> &'static dyn Dialect {
         let is_above = |dialect: &&&'static dyn Dialect| {
-            let rest = path.strip_prefix(dialect.mount());
+            // What lies at the root alone does not own every path that nobody knows.
+            let rest = path.strip_prefix(dialect.mount()).filter(|_| !dialect.mount().is_empty());
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         let longest = self.dialects.iter().filter(is_above).max_by_key(|dialect| dialect.mount().len());

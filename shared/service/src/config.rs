@@ -65,6 +65,8 @@ pub struct Settings {
     pub durability: Durability,
     /// `TASKLANE_STORAGE_MB` and `TASKLANE_REPLICAS`: the sizes of the streams.
     pub sizes: Sizes,
+    /// `TASKLANE_JOBS_OPEN_READS`: jobs of the Task Engine API can be read without a key, as its documents say.
+    pub open_reads: bool,
     /// `TASKLANE_OPERATOR`: the tenant whose Admin keys may act for every tenant.
     pub operator: String,
     /// `TASKLANE_LOG`: which log lines are written, as `tracing` filters say it.
@@ -149,7 +151,7 @@ impl Reader<'_> {
 }
 
 /// Every variable of ours, so that a mistyped one is refused and not ignored.
-pub const KNOWN: [&str; 16] = [
+pub const KNOWN: [&str; 17] = [
     "TASKLANE_NATS_URL",
     "TASKLANE_KEYS",
     "TASKLANE_PEPPER",
@@ -160,6 +162,7 @@ pub const KNOWN: [&str; 16] = [
     "TASKLANE_DURABILITY",
     "TASKLANE_STORAGE_MB",
     "TASKLANE_REPLICAS",
+    "TASKLANE_JOBS_OPEN_READS",
     "TASKLANE_OPERATOR",
     "TASKLANE_LOG",
     "TASKLANE_LOG_FORMAT",
@@ -195,6 +198,8 @@ impl Settings {
                 durability,
             )?,
             sizes: Sizes { storage_bytes: megabytes * 1024 * 1024, replicas },
+            open_reads: reader
+                .parsed("TASKLANE_JOBS_OPEN_READS", "true or false", true, |text| text.parse().ok())?,
             operator: reader.text("TASKLANE_OPERATOR").unwrap_or("demo").to_owned(),
             log: reader.text("TASKLANE_LOG").unwrap_or("warn").to_owned(),
             log_format: reader.parsed("TASKLANE_LOG_FORMAT", "text or json", LogFormat::Text, |text| {

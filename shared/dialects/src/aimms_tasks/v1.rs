@@ -97,7 +97,8 @@ impl Dialect for V1 {
             | Outcome::LogText(_)
             | Outcome::Sessions(_)
             | Outcome::Admin(_)
-            | Outcome::Health(_) => answer::unexpected(route.operation),
+            | Outcome::Health(_)
+            | Outcome::Jobs(_) => answer::unexpected(route.operation),
         }
     }
 

@@ -203,7 +203,7 @@ impl Dialect for V2 {
             },
             Outcome::Logs(page) => json(request, &TaskLogs::from(&page)),
             Outcome::LogText(_) => answer::log(),
-            Outcome::Sessions(_) | Outcome::Admin(_) | Outcome::Health(_) => {
+            Outcome::Sessions(_) | Outcome::Admin(_) | Outcome::Health(_) | Outcome::Jobs(_) => {
                 answer::unexpected(route.operation)
             }
         }

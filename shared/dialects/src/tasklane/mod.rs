@@ -107,7 +107,7 @@ impl Dialect for V1 {
                 answer::json(if health.broker { ok } else { StatusCode::SERVICE_UNAVAILABLE }, &health)
             }
             Outcome::Done => answer::json(ok, &json!({})),
-            Outcome::Body(_) | Outcome::LogText(_) => answer::unexpected(route.operation),
+            Outcome::Body(_) | Outcome::LogText(_) | Outcome::Jobs(_) => answer::unexpected(route.operation),
         }
     }
 

@@ -16,7 +16,10 @@ pub struct CreateRequest {
     pub caller: Caller,
     /// The id for the new task; not used where an idempotency key decides it.
     pub id: TaskId,
-    /// The app.
+    /// What `service` names.
+    #[serde(default)]
+    pub target: Target,
+    /// The app; not used where a workflow decides it.
     pub app: String,
     /// Its version; `None` asks for the one tagged as latest.
     pub version: Option<String>,

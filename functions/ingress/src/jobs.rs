@@ -1,0 +1,199 @@
+//! Orders about jobs, carried out: a job is known by its number, and `status` says which task that is.
+
+use broker::Broker;
+use bytes::Bytes;
+use dialects::{JobsHealth, JobsOrder, JobsOutcome, Outcome, task_engine};
+use domain::Caller;
+use domain::jobs::{Job, Viewer};
+use domain::lane::LaneLimits;
+use domain::task::state::Origin;
+use wire::calls::admin::{AdminOrder, AdminReply, AdminRequest};
+use wire::calls::amend::{AmendChange, AmendRequest};
+use wire::calls::create::Target;
+use wire::calls::logs::LogsRequest;
+use wire::calls::sessions::SessionsRequest;
+use wire::calls::status::{StatusReply, StatusRequest};
+use wire::{Code, Error, Function};
+
+use crate::create::Order;
+use crate::forward::Forward;
+use crate::input::{Body, inlined};
+
+/// Lines of a job's log that one answer has at the most.
+const LOG_LINES_MAX: usize = 5_000;
+const LOG_LINES_PER_CALL: u64 = 1_000;
+
+impl Forward {
+    /// Carries out an order about jobs. `caller` is there for every order that needs a key.
+    pub(crate) async fn jobs(&self, order: JobsOrder, caller: Option<&Caller>) -> Result<Outcome, Error> {
+        let known = || caller.ok_or_else(|| Error::internal("a route without a key acts for somebody"));
+        let outcome = match order {
+            JobsOrder::Create { workflow, priority, timing, hooks, parameters, idempotency_key } => {
+                let order = Order {
+                    target: Target::Workflow,
+                    origin: Origin::TaskEngine,
+                    app: String::new(),
+                    version: None,
+                    service: workflow,
+                    priority,
+                    timing,
+                    hooks,
+                    idempotency_key,
+                    content_type: Some("application/json".to_owned()),
+                };
+                let body = Body::Held(Bytes::from(parameters.to_string()));
+                let task = self.create(known()?, order, body).await?;
+                JobsOutcome::Accepted { number: task.number }
+            }
+            JobsOrder::Get { viewer, number } => JobsOutcome::Job(self.job(viewer, number).await?),
+            JobsOrder::List { viewer, query } => {
+                let StatusReply::Jobs(jobs) =
+                    self.broker.call(&StatusRequest::Jobs { viewer, query }).await?
+                else {
+                    return Err(strange());
+                };
+                JobsOutcome::Jobs(jobs)
+            }
+            JobsOrder::Update { number, amendment } => {
+                let change = AmendChange::Amend(amendment);
+                self.amend(known()?, number, change).await?;
+                JobsOutcome::Updated { number }
+            }
+            JobsOrder::Rerun { number } => self.rerun(known()?, number).await?,
+            // A place that is free is taken at once, so there is never anything left to push.
+            JobsOrder::Push => return Ok(Outcome::Done),
+            JobsOrder::Logs { viewer, number } => self.job_logs(viewer, number).await?,
+            JobsOrder::Dashboard { client } => {
+                let StatusReply::Dashboard(found) =
+                    self.broker.call(&StatusRequest::Dashboard { client }).await?
+                else {
+                    return Err(strange());
+                };
+                JobsOutcome::Dashboard(found)
+            }
+            JobsOrder::Health => JobsOutcome::Health(self.jobs_health(known()?).await?),
+            JobsOrder::Schedules => self.settings(known()?, AdminOrder::Schedules).await?,
+            JobsOrder::SetScheduler { schedule, active } => {
+                self.settings(known()?, AdminOrder::SchedulerSet { schedule, active }).await?
+            }
+            JobsOrder::Setting { name, value } => {
+                self.settings(known()?, AdminOrder::SettingSet { name, value }).await?
+            }
+        };
+        Ok(Outcome::Jobs(Box::new(outcome)))
+    }
+
+    async fn job(&self, viewer: Viewer, number: u64) -> Result<Job, Error> {
+        let StatusReply::Job(found) = self.broker.call(&StatusRequest::Job { viewer, number }).await? else {
+            return Err(strange());
+        };
+        found.ok_or_else(|| Error::task_not_found(number))
+    }
+
+    async fn amend(&self, caller: &Caller, number: u64, change: AmendChange) -> Result<Job, Error> {
+        let job = self.job(Viewer::Client(caller.tenant.clone()), number).await?;
+        let (id, run) = (job.task.id, Some(job.task.run));
+        self.broker.call(&AmendRequest { caller: caller.clone(), id, run, change }).await?;
+        Ok(job)
+    }
+
+    /// The new job comes first: should we die between the two, there is one job too many and none too few.
+    async fn rerun(&self, caller: &Caller, number: u64) -> Result<JobsOutcome, Error> {
+        let job = self.job(Viewer::Client(caller.tenant.clone()), number).await?;
+        let input = job.input.unwrap_or_default();
+        if input.object().is_some() {
+            return Err(Error::new(Code::BadRequest, "the input of the job is too large to be run anew"));
+        }
+        let bytes = inlined(&input)?;
+        let is_workflow = job.task.steps.is_some();
+        let hooks = if is_workflow { task_engine::hooks_in(&bytes)? } else { Vec::new() };
+        let order = Order {
+            target: if is_workflow { Target::Workflow } else { Target::Service },
+            origin: Origin::TaskEngine,
+            app: job.task.app,
+            version: Some(job.task.version).filter(|_| !is_workflow),
+            service: job.task.service,
+            priority: Some(job.task.priority),
+            timing: None,
+            hooks,
+            idempotency_key: None,
+            content_type: input.content_type,
+        };
+        let again = self.create(caller, order, Body::Held(bytes)).await?;
+        let (id, run) = (job.task.id, Some(job.task.run));
+        let change = AmendChange::Supersede;
+        self.broker.call(&AmendRequest { caller: caller.clone(), id, run, change }).await?;
+        Ok(JobsOutcome::Accepted { number: again.number })
+    }
+
+    /// Whoever may see the job may see its log, so it is read on behalf of its owner.
+    async fn job_logs(&self, viewer: Viewer, number: u64) -> Result<JobsOutcome, Error> {
+        let job = self.job(viewer, number).await?;
+        let caller = Caller { tenant: job.tenant.clone(), user: job.task.user.clone(), admin: true };
+        let mut lines = Vec::new();
+        while lines.len() < LOG_LINES_MAX {
+            let request = LogsRequest {
+                caller: caller.clone(),
+                id: job.task.id,
+                run: Some(job.task.run),
+                offset: lines.len() as u64,
+                limit: LOG_LINES_PER_CALL,
+                wait_ms: 0,
+            };
+            let page = self.broker.call(&request).await?;
+            if page.lines.is_empty() {
+                break;
+            }
+            lines.extend(page.lines);
+        }
+        Ok(JobsOutcome::Logs { job, lines })
+    }
+
+    async fn settings(&self, caller: &Caller, order: AdminOrder) -> Result<JobsOutcome, Error> {
+        match self.broker.call(&AdminRequest { caller: caller.clone(), order }).await? {
+            AdminReply::Schedules(found) => Ok(JobsOutcome::Schedules(found)),
+            AdminReply::Setting { name, created } => Ok(JobsOutcome::Setting { name, created }),
+            AdminReply::Tenants(_)
+            | AdminReply::KeyCreated(_)
+            | AdminReply::Keys(_)
+            | AdminReply::Apps(_)
+            | AdminReply::Lanes(_) => {
+                Err(Error::internal("admin answered something else where a setting was meant"))
+            }
+        }
+    }
+
+    async fn jobs_health(&self, caller: &Caller) -> Result<JobsHealth, Error> {
+        let health = self.checkup.health().await;
+        let (counts, limits) = self.counts(&caller.tenant).await?;
+        let up = |function: Function| u64::from(health.functions.iter().any(|name| name == function.name()));
+        Ok(JobsHealth {
+            broker: health.broker,
+            durability: health.durability.clone(),
+            schedulers: up(Function::Schedule),
+            callbacks: health.functions.iter().filter(|name| name.as_str() == "callbacks").count() as u64,
+            broker_version: health.broker_version.clone(),
+            places: places(&self.broker, caller).await,
+            counts,
+            limits,
+        })
+    }
+
+    async fn counts(&self, client: &str) -> Result<(domain::jobs::JobCounts, LaneLimits), Error> {
+        let request = StatusRequest::JobCounts { client: client.to_owned() };
+        let StatusReply::JobCounts(counts, limits) = self.broker.call(&request).await? else {
+            return Err(strange());
+        };
+        Ok((counts, limits))
+    }
+}
+
+/// Places for tasks on live runners. Where nobody tells, none are known.
+async fn places(broker: &Broker, caller: &Caller) -> u64 {
+    let reply = broker.call(&SessionsRequest { caller: caller.clone() }).await;
+    reply.map_or(0, |found| found.runners.iter().map(|runner| u64::from(runner.slots)).sum())
+}
+
+fn strange() -> Error {
+    Error::internal("status answered something else than what was asked for")
+}
