@@ -163,6 +163,13 @@ impl LogSource {
     }
 }
 
+impl LogLine {
+    /// A line that a process wrote.
+    pub fn new(at: Timestamp, text: impl Into<String>) -> Self {
+        Self { at, source: LogSource::Worker, step: None, text: text.into() }
+    }
+}
+
 /// Who wrote a line of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
