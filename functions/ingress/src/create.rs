@@ -58,7 +58,6 @@ impl Order {
             app: self.app,
             version: self.version,
             service: self.service,
-            target: Target::Service,
             priority: self.priority,
             timing: self.timing,
             hooks: self.hooks,

@@ -14,7 +14,7 @@ use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
-use wire::runner::{LogBatch, LogLine, LogSource};
+use wire::runner::{LogBatch, LogLine};
 use wire::{Code, subjects};
 
 use crate::Runner;

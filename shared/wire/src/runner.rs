@@ -123,12 +123,6 @@ pub struct LogBatch {
 pub struct LogLine {
     /// When it was read.
     pub at: Timestamp,
-    /// Who wrote it.
-    #[serde(default, skip_serializing_if = "LogSource::is_worker")]
-    pub source: LogSource,
-    /// The step of the workflow that it is about, from 0.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub step: Option<u32>,
     /// Its text, bounded and redacted.
     pub text: String,
     /// Who says it.
@@ -158,30 +152,6 @@ pub enum LogSource {
 }
 
 impl LogSource {
-    fn is_worker(&self) -> bool {
-        *self == Self::Worker
-    }
-}
-
-impl LogLine {
-    /// A line that a process wrote.
-    pub fn new(at: Timestamp, text: impl Into<String>) -> Self {
-        Self { at, source: LogSource::Worker, step: None, text: text.into() }
-    }
-}
-
-/// Who wrote a line of a log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[serde(rename_all = "lowercase")]
-pub enum LogSource {
-    /// The process, or the runner about it.
-    #[default]
-    Worker,
-    /// The runner about the job as a whole.
-    Controller,
-}
-
-impl LogSource {
     /// Its word.
     pub fn name(self) -> &'static str {
         match self {
@@ -190,7 +160,6 @@ impl LogSource {
         }
     }
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
     fn is_worker(&self) -> bool {
         *self == Self::Worker
     }

@@ -16,10 +16,7 @@ pub struct CreateRequest {
     pub caller: Caller,
     /// The id for the new task; not used where an idempotency key decides it.
     pub id: TaskId,
-    /// What `service` names.
-    #[serde(default)]
-    pub target: Target,
-    /// The app; not used where a workflow decides it.
+    /// The app.
     pub app: String,
     /// Its version; `None` asks for the one tagged as latest.
     pub version: Option<String>,
