@@ -77,7 +77,6 @@ impl Doors {
         let request = CreateRequest {
             caller: caller.clone(),
             id: TaskId(service::ids::random().map_err(StackError::text)?),
-            target: Target::Service,
             app: "bench".to_owned(),
             version: None,
             service: "run".to_owned(),
