@@ -150,7 +150,7 @@ impl Pool {
                 (place.process.task, place.process.service) = (None, None);
                 place.process.tasks = session.tasks;
             }
-            inner.evict(self.idle_max);
+            inner.evict(if inner.draining { 0 } else { self.idle_max });
             Some((session, taken))
         })
     }
@@ -184,9 +184,10 @@ impl Pool {
     pub fn drain(&self) {
         self.with(|inner| {
             inner.draining = true;
-            for place in inner.places.values().filter(|place| place.process.activity == Activity::Idle) {
-                place.asked_to_end.send_replace(Some(DRAINED.to_owned()));
-            }
+            // Only those that rest: one that is being taken at this moment has a task to do first.
+            let resting: Vec<Idle> =
+                inner.groups.values_mut().flat_map(|group| group.idle.drain(..)).collect();
+            resting.iter().for_each(|idle| inner.ask_to_end(idle.id, DRAINED));
         });
     }
 
@@ -220,11 +221,16 @@ impl Inner {
         if idle().count() <= idle_max {
             return;
         }
-        let oldest = idle().min_by_key(|idle| idle.since).map(|idle| idle.id);
-        if let Some(place) = oldest.and_then(|id| self.places.get(&id)) {
-            let why =
-                format!("ended because the runner keeps no more than {idle_max} sessions without a task");
-            place.asked_to_end.send_replace(Some(why));
+        let Some(oldest) = idle().min_by_key(|idle| idle.since).map(|idle| idle.id) else { return };
+        // It is taken out first, so that no task can get a session that is about to end.
+        self.groups.values_mut().for_each(|group| group.idle.retain(|idle| idle.id != oldest));
+        let why = format!("ended because the runner keeps no more than {idle_max} sessions without a task");
+        self.ask_to_end(oldest, &why);
+    }
+
+    fn ask_to_end(&self, id: SessionId, why: &str) {
+        if let Some(place) = self.places.get(&id) {
+            place.asked_to_end.send_replace(Some(why.to_owned()));
         }
     }
 }

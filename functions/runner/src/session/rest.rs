@@ -43,7 +43,8 @@ pub async fn rest(runner: Arc<Runner>, session: Session, after: After) {
                         continue;
                     }
                 },
-                Err(_) => (SessionState::Terminated, DRAINED.to_owned()),
+                // The pool has let go of it, and says why in a moment.
+                Err(_) => (SessionState::Terminated, super::asked(&mut session.seat.asked_to_end).await),
             },
             exit = session.kept.wait() => ended(exit),
             why = super::asked(&mut session.seat.asked_to_end) => (SessionState::Terminated, why),
