@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{Broker, Credentials};
+use broker::Broker;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use nats_server::{DataLock, Server, ServerOptions};
@@ -108,9 +108,7 @@ impl Stack {
 
     /// A connection of its own for one function.
     pub async fn connect(&self, function: Function) -> Result<Broker, StackError> {
-        let seed = self.settings.seed(function).map_err(StackError::Text)?;
-        let credentials = Credentials { function, seed };
-        Broker::connect(&self.settings.nats_url, &credentials).await.map_err(StackError::text)
+        service::connect(&self.settings, function).await.map_err(StackError::text)
     }
 
     /// Runs `provision` once.

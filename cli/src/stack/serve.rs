@@ -4,7 +4,6 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use broker::{Broker, Credentials};
 use service::{CancellationToken, Context, Settings};
 use wire::Function;
 
@@ -18,9 +17,7 @@ pub async fn serve(settings: Settings, functions: &[Function]) -> Result<ExitCod
     tokio::spawn(service::stop_on_signal(stop.clone()));
     let mut running = tokio::task::JoinSet::new();
     for function in functions {
-        let seed = settings.seed(*function).map_err(StackError::Text)?;
-        let credentials = Credentials { function: *function, seed };
-        let broker = Broker::connect(&settings.nats_url, &credentials).await.map_err(StackError::text)?;
+        let broker = service::connect(&settings, *function).await.map_err(StackError::text)?;
         let context = Context { broker: broker.clone(), settings: Arc::clone(&settings), stop: stop.clone() };
         let function = boot::run(*function, context);
         running.spawn(async move {

@@ -7,6 +7,7 @@ use async_nats::{HeaderMap, Request};
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use wire::topology::TASKS;
 use wire::{Error, subjects};
 
 use crate::connect::Broker;
@@ -54,7 +55,12 @@ impl<T: Serialize + DeserializeOwned> Bucket<T> {
         headers.insert(async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
         let subject = subjects::bucket_key(self.name, key);
         for _ in 0..UNSETTLED_TRIES {
-            match self.broker.write(subject.clone(), headers.clone(), payload.clone()).await {
+            let (subject, headers, payload) = (subject.clone(), headers.clone(), payload.clone());
+            let outcome = match self.broker.records.as_ref().filter(|_| self.name == TASKS) {
+                Some(shared) => shared.write(subject, headers, payload).await,
+                None => self.broker.write(subject, headers, payload).await,
+            };
+            match outcome {
                 Err(WriteError::Unsettled) => tokio::task::yield_now().await,
                 outcome => return outcome,
             }

@@ -8,6 +8,8 @@ use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use tokio::sync::watch;
 use wire::{Function, subjects};
 
+use crate::shared::SharedWriter;
+
 /// How a function proves to the broker who it is.
 #[derive(Clone)]
 pub struct Credentials {
@@ -47,6 +49,8 @@ pub struct Broker {
     pub(crate) function: Function,
     reconnects: watch::Receiver<u64>,
     closed: watch::Receiver<bool>,
+    /// The writer of task records, where they share their syncs.
+    pub(crate) records: Option<SharedWriter>,
 }
 
 /// Where the client's events are noted for those who wait for them.
@@ -82,7 +86,15 @@ impl Broker {
                 async move { note(function, &event, &notes) }
             });
         let client = options.connect(nodes).await.map_err(|error| failed(error.to_string()))?;
-        Ok(Self { client, function, reconnects, closed })
+        Ok(Self { client, function, reconnects, closed, records: None })
+    }
+
+    /// From here on concurrent writes of task records go together. Worth it only where the broker syncs each
+    /// message before it acknowledges, and keeps one copy: with more it gathers them by itself.
+    #[must_use]
+    pub fn sharing_syncs(self) -> Self {
+        let records = Some(SharedWriter::begin(self.clone()));
+        Self { records, ..self }
     }
 
     /// The function whose connection this is.

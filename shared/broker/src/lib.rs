@@ -7,6 +7,7 @@ pub mod call;
 pub mod connect;
 pub mod feed;
 pub mod provision;
+mod shared;
 pub mod tasks;
 pub mod view;
 mod write;

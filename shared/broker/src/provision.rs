@@ -37,6 +37,7 @@ fn config(stream: &Stream) -> Config {
         allow_direct: true,
         allow_rollup: stream.kind != Kind::Stream,
         allow_message_ttl: stream.expiring,
+        allow_atomic_publish: stream.batches,
         deny_delete: stream.kind == Kind::Bucket,
         ..Default::default()
     }
@@ -100,6 +101,7 @@ fn difference(wanted: &Config, found: &Config) -> Option<String> {
         ("allow_direct", wanted.allow_direct == found.allow_direct),
         ("allow_rollup", wanted.allow_rollup == found.allow_rollup),
         ("allow_message_ttl", wanted.allow_message_ttl == found.allow_message_ttl),
+        ("allow_atomic_publish", wanted.allow_atomic_publish == found.allow_atomic_publish),
         ("deny_delete", wanted.deny_delete == found.deny_delete),
     ];
     let different: Vec<&str> = checks.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect();

@@ -104,12 +104,16 @@ impl Broker {
             .timeout(Some(Duration::from_secs(REQUEST_SECONDS)));
         let answer = self.client.send_request(subject, request).await;
         let answer = answer.map_err(|e| WriteError::Unknown(e.to_string()))?;
-        let ack: Ack =
-            serde_json::from_slice(&answer.payload).map_err(|e| WriteError::Unknown(e.to_string()))?;
-        match ack.error {
-            None => Ok(ack.seq),
-            Some(error) => Err(meaning(&error)),
-        }
+        acknowledged(&answer.payload)
+    }
+}
+
+/// What an acknowledgement says: the sequence, or why nothing was stored.
+pub(crate) fn acknowledged(payload: &[u8]) -> Result<u64, WriteError> {
+    let ack: Ack = serde_json::from_slice(payload).map_err(|e| WriteError::Unknown(e.to_string()))?;
+    match ack.error {
+        None => Ok(ack.seq),
+        Some(error) => Err(meaning(&error)),
     }
 }
 

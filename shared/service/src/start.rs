@@ -7,7 +7,7 @@ use broker::{Broker, Credentials};
 use tokio_util::sync::CancellationToken;
 use wire::Function;
 
-use crate::config::{self, Settings};
+use crate::config::{self, Durability, Settings};
 use crate::{Context, RunError, telemetry};
 
 /// The exit status for a wrong setting, as `sysexits.h` has it.
@@ -43,14 +43,21 @@ where
     }
 }
 
+/// A connection of its own for one function, as the settings say.
+pub async fn connect(settings: &Settings, function: Function) -> Result<Broker, RunError> {
+    let seed = settings.seed(function).map_err(RunError)?;
+    let credentials = Credentials { function, seed };
+    let broker = Broker::connect(&settings.nats_url, &credentials).await.map_err(RunError::from_text)?;
+    let syncs_each = settings.durability == Durability::Strict && settings.sizes.replicas == 1;
+    Ok(if syncs_each { broker.sharing_syncs() } else { broker })
+}
+
 async fn start<R, F>(function: Function, settings: Settings, run: R) -> Result<(), RunError>
 where
     R: FnOnce(Context) -> F,
     F: Future<Output = Result<(), RunError>>,
 {
-    let seed = settings.seed(function).map_err(RunError)?;
-    let credentials = Credentials { function, seed };
-    let broker = Broker::connect(&settings.nats_url, &credentials).await.map_err(RunError::from_text)?;
+    let broker = connect(&settings, function).await?;
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));
     let ended = run(Context { broker: broker.clone(), settings: Arc::new(settings), stop }).await;

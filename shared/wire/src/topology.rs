@@ -99,6 +99,8 @@ pub struct Stream {
     pub max_age_seconds: u64,
     /// A message may carry its own end of life, as what has ended does.
     pub expiring: bool,
+    /// Writes may come in atomic batches, which are synced as one.
+    pub batches: bool,
     /// Copies in a cluster.
     pub replicas: usize,
     /// The only functions that write it.
@@ -161,6 +163,7 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
         max_message_bytes: RECORD_BYTES_MAX,
         max_age_seconds: 0,
         expiring: false,
+        batches: name == TASKS,
         replicas: sizes.replicas,
         written_by: written_by.to_vec(),
         read_by: read_by.to_vec(),
