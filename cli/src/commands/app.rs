@@ -1,6 +1,4 @@
-//! `app publish`, `app list` and `app check`.
-
-mod check;
+//! `app publish` and `app list`.
 
 use std::path::PathBuf;
 
@@ -26,7 +24,6 @@ pub async fn run(context: &Context, command: AppCommand) -> Result<(), CliError>
     match command {
         AppCommand::Publish { directory, latest } => publish(context, directory, latest).await,
         AppCommand::List => list(context).await,
-        AppCommand::Check(arguments) => check::run(context, arguments).await,
     }
 }
 

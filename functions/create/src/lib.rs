@@ -32,8 +32,7 @@ pub async fn run(context: Context) -> Result<(), RunError> {
     let function = Create {
         room: Room::watch(&tasks),
         tasks,
-        app_list: View::follow(Bucket::new(&context.broker, APPS)),
-        apps: Bucket::new(&context.broker, APPS),
+        apps: View::follow(Bucket::new(&context.broker, APPS)),
         lanes: View::follow(Bucket::new(&context.broker, LANES)),
         gauge: Gauge::follow(&context.broker),
     };
@@ -47,8 +46,7 @@ pub async fn run(context: Context) -> Result<(), RunError> {
 #[derive(Clone)]
 struct Create {
     tasks: Tasks,
-    apps: Bucket<App>,
-    app_list: View<App>,
+    apps: View<App>,
     lanes: View<LaneLimits>,
     gauge: Gauge,
     room: Room,
@@ -66,7 +64,7 @@ impl Create {
             Target::Service => tasks_lane(&request.caller.tenant),
             Target::Workflow => JOBS.to_owned(),
         };
-        let limits = self.lanes.get(&lane_key(&lane)).await?;
+        let limits = self.lanes.recent(&lane_key(&lane)).await?;
         let limits = limits.map_or_else(|| LaneLimits::of(&lane), |limits| (*limits).clone());
         if self.gauge.queued(&lane) >= limits.max_queued {
             let message = format!("lane {lane} is full: {} tasks wait; try again later", limits.max_queued);
@@ -78,17 +76,17 @@ impl Create {
         self.write(&request, task).await
     }
 
-    /// Read from the broker and not from a view: what was published a moment ago must be found, and `latest`
-    /// must be the one in force now.
+    /// The app as it is now: what was published a moment ago must be found, and `latest` must be the one in
+    /// force.
     async fn service(&self, request: &CreateRequest) -> Result<Found, Error> {
-        let found = self.apps.get(&app_key(&request.caller.tenant, &request.app)).await?;
-        let app = found.map(|(_, app)| app).ok_or_else(|| no_app(request))?;
+        let found = self.apps.current(&app_key(&request.caller.tenant, &request.app)).await?;
+        let app = found.ok_or_else(|| no_app(request))?;
         if !may_run(&request.caller, &app) {
             return Err(not_granted(&request.caller, &app));
         }
         let (version, published) = resolve(&app, request)?;
         let published = published.clone();
-        Ok(Found { app: app.name, version, published, workflow: None })
+        Ok(Found { app: app.name.clone(), version, published, workflow: None })
     }
 
     /// Writes the record. The id of a request with an idempotency key comes from the key, so two at once

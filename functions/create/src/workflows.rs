@@ -21,7 +21,7 @@ impl Create {
     /// are several.
     pub(crate) async fn workflow(&self, request: &CreateRequest) -> Result<Found, Error> {
         let (caller, name) = (&request.caller, &request.service);
-        let apps = self.app_list.all_fresh().await?;
+        let apps = self.apps.all_fresh().await?;
         let mut having: Vec<(&App, &String, &AppVersion, &WorkflowDeclared)> = apps
             .iter()
             .filter(|app| app.tenant == caller.tenant)

@@ -8,6 +8,7 @@ mod held;
 mod input;
 mod lines;
 mod logs;
+mod outbox;
 mod outcome;
 mod reports;
 mod secrets;
@@ -22,18 +23,20 @@ use std::time::Duration;
 use broker::body::Bodies;
 use broker::call::Requests;
 use broker::{Broker, Bucket};
+use domain::task::input::Report;
 use domain::task::state::Runtime;
 use domain::{RunnerId, SessionId, Task};
 use keeper::KeeperProgram;
 use service::{Context, RunError, clock, ids};
 use wire::records::SessionRecord;
-use wire::runner::{Taken, Told};
+use wire::runner::{ClaimReport, Told};
 use wire::subjects;
 use wire::topology::{BODIES, BUNDLES, SESSIONS};
 
 use beat::Origin;
 use bundles::Bundles;
 use held::{Held, Holding};
+use outbox::Outbox;
 use reports::Reports;
 use session::Pool;
 use work::Work;
@@ -46,6 +49,7 @@ pub(crate) struct Runner {
     pub id: RunnerId,
     pub broker: Broker,
     pub held: Held,
+    pub outbox: Outbox,
     pub bodies: Bodies,
     pub bundles: Bundles,
     pub work: Work,
@@ -69,6 +73,7 @@ pub async fn run(context: Context) -> Result<(), RunError> {
     let runner = Arc::new(Runner {
         id,
         held: Held::new(settings.slots),
+        outbox: Outbox::begin(&broker),
         bodies: Bodies::new(&broker, BODIES),
         bundles: Bundles::new(Bodies::new(&broker, BUNDLES), work.bundles()),
         work,
@@ -88,7 +93,7 @@ pub async fn run(context: Context) -> Result<(), RunError> {
         _ = &mut hearing => {}
         () = context.stop.cancelled() => {}
     }
-    // From here on claims are answered with a no, and the heartbeat that says so goes out at once: otherwise
+    // From here on claims are given back, and the heartbeat that says so goes out at once: otherwise
     // tasks would be claimed for a runner that is about to go, and count as lost with it.
     runner.held.drain();
     runner.pool.drain();
@@ -111,7 +116,7 @@ pub async fn run(context: Context) -> Result<(), RunError> {
 async fn hear(runner: Arc<Runner>, mut told: Requests) {
     while let Some(message) = told.next().await {
         match message.read::<Told>() {
-            Ok(Told::Assign(task)) => message.answer(&runner.take(task)).await,
+            Ok(Told::Assign(task)) => runner.take(task),
             Ok(Told::Interrupt(task)) => runner.held.interrupt(&task),
             Ok(Told::Drop { key, epoch }) => runner.held.drop_claim(&key, epoch),
             Ok(Told::EndSession { session, why }) => runner.end_session(session, &why),
@@ -129,10 +134,10 @@ impl Runner {
     }
 
     /// Takes a claim, unless there is no place. The same claim again is taken again: nothing happens twice.
-    fn take(self: &Arc<Self>, task: Task) -> Taken {
+    fn take(self: &Arc<Self>, task: Task) {
         match self.held.take(&task, clock::now()) {
-            Holding::Already => Taken::Yes,
-            Holding::NoPlace => Taken::No,
+            Holding::Already => {}
+            Holding::NoPlace => self.give_back(&task),
             Holding::New(orders) => {
                 let runner = Arc::clone(self);
                 tokio::spawn(async move {
@@ -152,8 +157,19 @@ impl Runner {
                     }
                     runner.held.remove(&key, epoch);
                 });
-                Taken::Yes
             }
         }
+    }
+
+    /// Gives a claim back for which there is no place. A lost report is no harm: `schedule` tells the runner
+    /// again, and so this is said again.
+    fn give_back(&self, task: &Task) {
+        let report = ClaimReport { key: task.key(), epoch: task.epoch, report: Report::GivenBack };
+        let outbox = self.outbox.clone();
+        tokio::spawn(async move {
+            if let Err(error) = outbox.send(report).await {
+                tracing::debug!(%error, "a claim could not be given back");
+            }
+        });
     }
 }

@@ -9,7 +9,7 @@ use domain::task::state::Phase;
 use domain::{Epoch, SessionId, Task, TaskKey, Timestamp};
 use tokio::sync::mpsc;
 use wire::Code;
-use wire::runner::ReportRequest;
+use wire::runner::ClaimReport;
 
 use crate::Runner;
 
@@ -92,10 +92,10 @@ async fn send_all(
     mut reports: mpsc::UnboundedReceiver<Report>,
 ) -> bool {
     while let Some(report) = reports.recv().await {
-        let request = ReportRequest { key: key.clone(), epoch, report };
         let mut pause = RETRY_FIRST;
         loop {
-            match runner.broker.call(&request).await {
+            let report = ClaimReport { key: key.clone(), epoch, report: report.clone() };
+            match runner.outbox.send(report).await {
                 Ok(_) => break,
                 Err(error) => match error.code {
                     Code::StaleClaim | Code::TaskNotFound | Code::WrongState => {

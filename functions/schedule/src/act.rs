@@ -1,7 +1,5 @@
 //! Carries out what the board wants. Nothing here has to succeed: the board asks again.
 
-use std::time::Duration;
-
 use broker::tasks::ApplyError;
 use broker::{Broker, Known, Tasks};
 use domain::board::Action;
@@ -11,11 +9,8 @@ use domain::{Epoch, RunnerId, SessionId, Task, TaskKey};
 use service::{clock, ids};
 use tokio::sync::mpsc;
 use wire::calls::delete::DeleteRequest;
-use wire::runner::{Taken, Told};
+use wire::runner::Told;
 use wire::{Error, subjects};
-
-/// A runner answers at once or is in trouble.
-const ASSIGN_DEADLINE: Duration = Duration::from_secs(1);
 
 /// What became of a claim.
 pub enum Outcome {
@@ -56,7 +51,10 @@ impl Actor {
             Action::Claim(key, runner) => self.claim(key, runner, known).await,
             Action::TellAssign(key, _) => {
                 let Some((_, task)) = self.tasks.get(&key).await? else { return Ok(()) };
-                if task.state.is_active() { self.assign(task).await } else { Ok(()) }
+                if task.state.is_active() {
+                    self.assign(task).await;
+                }
+                Ok(())
             }
             Action::TellInterrupt(key, runner) => {
                 if let Some((_, task)) = self.tasks.get(&key).await? {
@@ -127,20 +125,17 @@ impl Actor {
         };
         // The driver stops listening only when it ends, and then nothing depends on it.
         let _ = self.outcomes.send(outcome);
-        match next? {
-            Some(task) => self.assign(task).await,
-            None => Ok(()),
+        if let Some(task) = next? {
+            self.assign(task).await;
         }
+        Ok(())
     }
 
-    /// Tells the runner; one that has no place gives the task back.
-    async fn assign(&self, task: Task) -> Result<(), Error> {
-        let Some(runner) = task.runner else { return Ok(()) };
-        let (key, epoch) = (task.key(), task.epoch);
-        let told = Told::Assign(task);
-        match self.broker.ask(subjects::runner(runner), &told, ASSIGN_DEADLINE).await? {
-            Taken::Yes => Ok(()),
-            Taken::No => self.apply(&key, &Input::Release { epoch }).await,
+    /// Tells the runner. No answer is waited for: one that has no place reports that it gives the claim back,
+    /// and where the word was lost the board tells it again.
+    async fn assign(&self, task: Task) {
+        if let Some(runner) = task.runner {
+            self.broker.tell(subjects::runner(runner), &Told::Assign(task)).await;
         }
     }
 }

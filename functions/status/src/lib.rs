@@ -87,6 +87,16 @@ impl Status {
         last: bool,
         wait: Duration,
     ) -> Result<TaskStatus, Error> {
+        if !wait.is_zero()
+            && let Some(ended) = self.ended(caller, &key, wait.min(WAIT_MAX)).await?
+        {
+            return Ok(TaskStatus {
+                summary: Summary::from(&ended),
+                result: ended.result,
+                progress: None,
+                waiting: None,
+            });
+        }
         let mut task = self.record(&key).await?;
         if last && task.timing.as_ref().is_some_and(|timing| timing.every.is_some()) {
             let run = self.last_run(&key).await?;
@@ -105,6 +115,17 @@ impl Status {
         let waiting = if asked { self.waiting(&key).await } else { None };
         let progress = self.picture.progress(&key).filter(|progress| progress.epoch == task.epoch);
         Ok(TaskStatus { summary: Summary::from(&task), result: task.result, progress, waiting })
+    }
+
+    /// The end of a task that the picture shows and that has not ended yet. It shows both that the task is there
+    /// and how it ends, so that waiting costs the broker no reads.
+    async fn ended(&self, caller: &Caller, key: &TaskKey, wait: Duration) -> Result<Option<Task>, Error> {
+        let Some(app) = self.picture.app_of(key).await else { return Ok(None) };
+        self.apps.check_app(caller, &app, key.id, &[Right::Read]).await?;
+        match self.picture.until_ended(key, wait).await {
+            Some(task) if task.state == TaskState::Deleted => Err(Error::task_not_found(key.id)),
+            ended => Ok(ended),
+        }
     }
 
     /// The record, be it a deleted task's: the first run of a series may be gone while later ones are not.

@@ -16,6 +16,8 @@ use crate::jobs::Jobs;
 
 /// How long a list may wait for the picture to be up to date.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a task may take to be drawn after its creator was answered.
+const ARRIVAL: Duration = Duration::from_millis(100);
 const NEWS_AT_ONCE: usize = 512;
 
 /// By creation, so that the default order costs no sorting.
@@ -30,7 +32,9 @@ struct Inner {
     runs: HashMap<TaskKey, BTreeSet<u32>>,
     jobs: Jobs,
     progress: HashMap<TaskKey, Progress>,
-    waiters: HashMap<TaskKey, Vec<oneshot::Sender<()>>>,
+    waiters: HashMap<TaskKey, Vec<oneshot::Sender<Task>>>,
+    /// Who waits for a task to be drawn at all.
+    expected: HashMap<TaskKey, Vec<oneshot::Sender<()>>>,
 }
 
 /// The picture, and how far it is drawn.
@@ -80,20 +84,39 @@ impl Picture {
         }
     }
 
-    /// Waits until a task has ended, or for so long.
-    pub async fn until_ended(&self, key: &TaskKey, wait: Duration) {
+    /// The app of a task, once the task is drawn. Whoever asks for a task has just heard of it, so one that is
+    /// not there yet is waited for, a moment. `None` for a recurring one, of which any run may be meant.
+    pub async fn app_of(&self, key: &TaskKey) -> Option<String> {
+        let arrived = {
+            let mut inner = self.inner.write().ok()?;
+            if let Some(row) = inner.row(key) {
+                return inner.single(key, row);
+            }
+            let (teller, arrived) = oneshot::channel();
+            inner.expected.entry(key.clone()).or_default().push(teller);
+            arrived
+        };
+        // A time-out is no error: the task may be too new or not exist at all, which the record tells.
+        let _ = tokio::time::timeout(ARRIVAL, arrived).await;
+        let mut inner = self.inner.write().ok()?;
+        inner.forget_expected(key);
+        inner.row(key).and_then(|row| inner.single(key, row))
+    }
+
+    /// Waits until a task has ended, or for so long. `None` where it had ended before, or has not yet.
+    pub async fn until_ended(&self, key: &TaskKey, wait: Duration) -> Option<Task> {
         let (waiter, ended) = oneshot::channel();
         {
-            let Ok(mut inner) = self.inner.write() else { return };
+            let mut inner = self.inner.write().ok()?;
             if inner.has_ended(key) {
-                return;
+                return None;
             }
             let waiters = inner.waiters.entry(key.clone()).or_default();
             waiters.retain(|waiter| !waiter.is_closed());
             waiters.push(waiter);
         }
         // A time-out is no error: the caller is told how the task stands.
-        let _ = tokio::time::timeout(wait, ended).await;
+        tokio::time::timeout(wait, ended).await.ok()?.ok()
     }
 
     /// The last run of a recurring task that is not deleted.
@@ -159,6 +182,20 @@ impl Inner {
         self.tenants.get(&key.tenant)?.get(&(*at, key.id, key.run))
     }
 
+    fn single(&self, key: &TaskKey, row: &Summary) -> Option<String> {
+        (!self.runs.contains_key(&key.of_run(0))).then(|| row.app.clone())
+    }
+
+    /// Whoever waited in vain leaves nothing behind.
+    fn forget_expected(&mut self, key: &TaskKey) {
+        if let Some(tellers) = self.expected.get_mut(key) {
+            tellers.retain(|teller| !teller.is_closed());
+            if tellers.is_empty() {
+                self.expected.remove(key);
+            }
+        }
+    }
+
     fn put_run(&mut self, key: &TaskKey, task: &Task) {
         if task.timing.as_ref().is_none_or(|timing| timing.every.is_none()) {
             return;
@@ -183,6 +220,9 @@ impl Inner {
             }
         } else {
             self.places.insert(key.clone(), task.created_at);
+            for teller in self.expected.remove(&key).unwrap_or_default() {
+                let _ = teller.send(());
+            }
             let rows = self.tenants.entry(key.tenant.clone()).or_default();
             rows.extend(after.map(|row| ((task.created_at, key.id, key.run), row)));
         }
@@ -190,7 +230,7 @@ impl Inner {
             self.progress.remove(&key);
             for waiter in self.waiters.remove(&key).unwrap_or_default() {
                 // Whoever gave up waiting needs no answer.
-                let _ = waiter.send(());
+                let _ = waiter.send(task.clone());
             }
         }
     }

@@ -190,9 +190,29 @@ impl Broker {
         cursor: u64,
         count: usize,
     ) -> Result<Vec<(u64, Bytes)>, Error> {
+        let body = serde_json::json!({ "batch": count, "seq": cursor, "next_by_subj": subject });
+        self.direct_answers(stream, &body, count).await
+    }
+
+    /// The newest message of each of these subjects, by one direct get. The broker may end early; whoever misses
+    /// one asks for it alone.
+    pub(crate) async fn direct_last(
+        &self,
+        stream: &str,
+        subjects: &[String],
+    ) -> Result<Vec<(u64, Bytes)>, Error> {
+        let body = serde_json::json!({ "batch": subjects.len(), "multi_last": subjects });
+        self.direct_answers(stream, &body, subjects.len()).await
+    }
+
+    async fn direct_answers(
+        &self,
+        stream: &str,
+        body: &serde_json::Value,
+        count: usize,
+    ) -> Result<Vec<(u64, Bytes)>, Error> {
         let inbox = self.client.new_inbox();
         let mut answers = self.client.subscribe(inbox.clone()).await.map_err(Error::unavailable)?;
-        let body = serde_json::json!({ "batch": count, "seq": cursor, "next_by_subj": subject });
         let request = subjects::direct_get(stream);
         let sent = self.client.publish_with_reply(request, inbox, Bytes::from(body.to_string())).await;
         sent.map_err(Error::unavailable)?;

@@ -1,14 +1,19 @@
 //! The one place that writes task records: read, ask the pure transition, compare-and-set, return effects.
 
+use std::collections::HashMap;
+
 use domain::task::input::{Change, Effect, Input, Refusal};
 use domain::task::transition::transition;
 use domain::{Task, TaskKey, Timestamp};
 use wire::topology::{TASKS, task_key};
-use wire::{Error, Function};
+use wire::{Error, Function, subjects};
 
 use crate::bucket::{Bucket, CONFLICT_TRIES};
 use crate::connect::Broker;
 use crate::write::WriteError;
+
+/// Records that one question asks for; the broker refuses more than 1,024.
+const READ_AT_ONCE: usize = 256;
 
 /// The bucket of task records.
 #[derive(Clone)]
@@ -73,6 +78,22 @@ impl Tasks {
     pub async fn get(&self, key: &TaskKey) -> Result<Option<(u64, Task)>, Error> {
         let found = self.bucket.get(&task_key(key)).await?;
         Ok(found.map(|(revision, task)| (revision, numbered(task, revision))))
+    }
+
+    /// Several records at once, with their revisions. One that is missing here may be there all the same.
+    pub async fn get_many(&self, keys: &[TaskKey]) -> Result<HashMap<TaskKey, (u64, Task)>, Error> {
+        let subjects: Vec<String> =
+            keys.iter().map(|key| subjects::bucket_key(TASKS, &task_key(key))).collect();
+        let mut found = HashMap::with_capacity(keys.len());
+        for part in subjects.chunks(READ_AT_ONCE) {
+            let answers = self.bucket.broker.direct_last(&subjects::bucket_stream(TASKS), part).await?;
+            for (revision, payload) in answers {
+                if let Ok(task) = serde_json::from_slice::<Task>(&payload) {
+                    found.insert(task.key(), (revision, numbered(task, revision)));
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Lets something happen to a task. After an unknown outcome the record is read again: if it is what

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use wire::Error;
@@ -19,6 +19,11 @@ const TRUSTED_FOR: Duration = Duration::from_secs(4);
 /// How often the proof is sought.
 const PROOF_EVERY: Duration = Duration::from_secs(1);
 
+/// How long a view may take to catch up before those who ask for a proof read from the broker instead.
+const CATCH_UP: Duration = Duration::from_millis(200);
+/// How many are answered by one question.
+const ASKERS_AT_ONCE: usize = 1024;
+
 type Values<T> = Arc<RwLock<HashMap<String, Arc<T>>>>;
 
 /// A bucket in memory.
@@ -27,13 +32,15 @@ pub struct View<T> {
     values: Values<T>,
     proven_at: watch::Receiver<Option<Instant>>,
     seen: watch::Receiver<u64>,
+    /// Who asks for a proof, to be answered together.
+    asking: mpsc::UnboundedSender<oneshot::Sender<bool>>,
 }
 
 impl<T> Clone for View<T> {
     fn clone(&self) -> Self {
-        let Self { bucket, values, proven_at, seen } = self;
+        let Self { bucket, values, proven_at, seen, asking } = self;
         let (proven_at, seen) = (proven_at.clone(), seen.clone());
-        Self { bucket: bucket.clone(), values: Arc::clone(values), proven_at, seen }
+        Self { bucket: bucket.clone(), values: Arc::clone(values), proven_at, seen, asking: asking.clone() }
     }
 }
 
@@ -44,14 +51,36 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> View<T> {
         let (proof, proven_at) = watch::channel(None);
         let (latest, seen) = watch::channel(0);
         tokio::spawn(keep(bucket.clone(), Arc::clone(&values), proof, latest));
-        Self { bucket, values, proven_at, seen }
+        let (asking, asked) = mpsc::unbounded_channel();
+        tokio::spawn(prove(bucket.clone(), seen.clone(), asked));
+        Self { bucket, values, proven_at, seen, asking }
     }
 
     /// The value under a key. What the view does not hold, or can't vouch for, is read from the broker.
     pub async fn get(&self, key: &str) -> Result<Option<Arc<T>>, Error> {
-        let trusted = self.proven_at.borrow().is_some_and(|at| at.elapsed() < TRUSTED_FOR);
-        if trusted && let Some(value) = self.held(key) {
+        if self.is_trusted()
+            && let Some(value) = self.held(key)
+        {
             return Ok(Some(value));
+        }
+        Ok(self.bucket.get(key).await?.map(|(_, value)| Arc::new(value)))
+    }
+
+    /// The value under a key, at most a few seconds old; that there is none may be as old as that, too.
+    pub async fn recent(&self, key: &str) -> Result<Option<Arc<T>>, Error> {
+        if self.is_trusted() { Ok(self.held(key)) } else { self.get(key).await }
+    }
+
+    fn is_trusted(&self) -> bool {
+        self.proven_at.borrow().is_some_and(|at| at.elapsed() < TRUSTED_FOR)
+    }
+
+    /// The value under a key as it is now: whatever was written before this call is seen. All who ask at
+    /// once share one question to the broker.
+    pub async fn current(&self, key: &str) -> Result<Option<Arc<T>>, Error> {
+        let (asking, proven) = oneshot::channel();
+        if self.asking.send(asking).is_ok() && proven.await.unwrap_or(false) {
+            return Ok(self.held(key));
         }
         Ok(self.bucket.get(key).await?.map(|(_, value)| Arc::new(value)))
     }
@@ -86,6 +115,31 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> View<T> {
 
     fn held(&self, key: &str) -> Option<Arc<T>> {
         self.values.read().ok()?.get(key).cloned()
+    }
+}
+
+/// Answers those who ask whether the view holds everything that was written before they asked: one question to
+/// the broker for all who wait, then as long as it takes the view to get there.
+async fn prove<T>(
+    bucket: Bucket<T>,
+    mut seen: watch::Receiver<u64>,
+    mut asked: mpsc::UnboundedReceiver<oneshot::Sender<bool>>,
+) where
+    T: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    let mut askers = Vec::new();
+    while asked.recv_many(&mut askers, ASKERS_AT_ONCE).await > 0 {
+        let proven = match bucket.last_sequence().await {
+            Ok(last) => {
+                let caught_up = seen.wait_for(|seen| *seen >= last);
+                matches!(tokio::time::timeout(CATCH_UP, caught_up).await, Ok(Ok(_)))
+            }
+            Err(_) => false,
+        };
+        for asker in askers.drain(..) {
+            // Whoever has gone needs no answer.
+            let _ = asker.send(proven);
+        }
     }
 }
 

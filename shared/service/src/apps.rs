@@ -2,7 +2,7 @@
 
 use broker::{Broker, Bucket, View};
 use domain::access::rights_on;
-use domain::{Caller, Right, Rights, Task};
+use domain::{Caller, Right, Rights, Task, TaskId};
 use wire::records::App;
 use wire::topology::{APPS, app_key};
 use wire::{Code, Error};
@@ -27,12 +27,23 @@ impl Apps {
 
     /// Refuses a caller who may not do this to a task. Who may not even read it learns nothing about it.
     pub async fn check(&self, caller: &Caller, task: &Task, wanted: &[Right]) -> Result<(), Error> {
-        let rights = self.rights(caller, &task.app).await?;
+        self.check_app(caller, &task.app, task.id, wanted).await
+    }
+
+    /// The same for a task of which only the app is known.
+    pub async fn check_app(
+        &self,
+        caller: &Caller,
+        app: &str,
+        id: TaskId,
+        wanted: &[Right],
+    ) -> Result<(), Error> {
+        let rights = self.rights(caller, app).await?;
         if !rights.has(&[Right::Read]) {
-            return Err(Error::task_not_found(task.id));
+            return Err(Error::task_not_found(id));
         }
         if !rights.has(wanted) {
-            let message = format!("user {} needs the right to execute app {}", caller.user, task.app);
+            let message = format!("user {} needs the right to execute app {app}", caller.user);
             return Err(Error::new(Code::Forbidden, message));
         }
         Ok(())

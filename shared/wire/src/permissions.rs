@@ -92,7 +92,7 @@ fn add_own(list: &mut Permissions, function: Function) {
     let (beat, progress) = (subjects::BEAT_ALL.to_owned(), subjects::PROGRESS_ALL.to_owned());
     match function {
         Function::Runner => {
-            list.publish.extend([log, beat, progress, format!("{}.>", subjects::inbox(Function::Schedule))]);
+            list.publish.extend([log, beat, progress]);
             list.subscribe.push(subjects::RUNNER_ALL.to_owned());
         }
         Function::Schedule => {

@@ -28,19 +28,16 @@ pub enum Told {
     },
 }
 
-/// What a runner answers to an assignment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Taken {
-    /// It holds the claim.
-    Yes,
-    /// It has no place left or is about to stop.
-    No,
-}
-
-/// A report about one claim, on its way to the function `report`.
+/// Reports about several claims, on their way to the function `report`: what a runner has to say at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReportRequest {
+    /// At most one per claim; they are taken in any order.
+    pub reports: Vec<ClaimReport>,
+}
+
+/// A report about one claim.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClaimReport {
     /// The task.
     pub key: TaskKey,
     /// The claim.

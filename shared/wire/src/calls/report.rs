@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Function;
-use crate::calls::Call;
+use crate::calls::{Answer, Call};
 use crate::runner::ReportRequest;
 
 /// How a claim stands after a report about it was taken.
@@ -15,6 +15,7 @@ pub struct Standing {
 
 impl Call for ReportRequest {
     const FUNCTION: Function = Function::Report;
-    /// Accepted. A stale claim is refused with the code `stale_claim`, an ended task with `wrong_state`.
-    type Reply = Standing;
+    /// What became of each, in their order. A stale claim is refused with the code `stale_claim`, an ended task
+    /// with `wrong_state`.
+    type Reply = Vec<Answer<Standing>>;
 }
