@@ -83,10 +83,10 @@ mod tests {
             "e": "two\nlines: \"x\"", "/f/{g}": {},
         });
         let expected = concat!(
-            "\"/f/{g}\": {}\n",
             "a:\n  \"200\":\n    b:\n      - 1\n      -\n        c: null\n        d: []\n      - []\n",
             "  \"no\": \"yes\"\n",
             "e: \"two\\nlines: \\\"x\\\"\"\n",
+            "\"/f/{g}\": {}\n",
         );
         assert_eq!(write(&value), expected);
     }
