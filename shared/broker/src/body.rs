@@ -267,8 +267,7 @@ impl Bodies {
     pub async fn size(&self, name: &str) -> Result<Option<u64>, Error> {
         let stream = subjects::object_stream(self.store);
         let subject = subjects::object_meta(self.store, &BASE64URL.encode(name.as_bytes()));
-        let found =
-            self.broker.direct_get(subjects::direct_get_last(&stream, &subject), Bytes::new()).await?;
+        let found = self.broker.newest(&stream, &subject).await?;
         let meta = found.filter(|(_, payload)| !payload.is_empty());
         let meta = meta.and_then(|(_, payload)| serde_json::from_slice::<Meta>(&payload).ok());
         Ok(meta.filter(|meta| !meta.deleted).map(|meta| meta.size))

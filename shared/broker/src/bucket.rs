@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use async_nats::{HeaderMap, Request};
+use async_nats::HeaderMap;
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,7 +11,7 @@ use wire::topology::TASKS;
 use wire::{Error, subjects};
 
 use crate::connect::Broker;
-use crate::write::{NATS_TTL, REQUEST_SECONDS, WriteError};
+use crate::write::{NATS_TTL, WriteError};
 
 /// A bucket whose values are JSON documents of one type.
 pub struct Bucket<T> {
@@ -35,8 +35,7 @@ impl<T: Serialize + DeserializeOwned> Bucket<T> {
     /// The value under a key with its revision; `None` where there never was one.
     pub async fn get(&self, key: &str) -> Result<Option<(u64, T)>, Error> {
         let stream = subjects::bucket_stream(self.name);
-        let subject = subjects::direct_get_last(&stream, &subjects::bucket_key(self.name, key));
-        match self.broker.direct_get(subject, Bytes::new()).await? {
+        match self.broker.newest(&stream, &subjects::bucket_key(self.name, key)).await? {
             None => Ok(None),
             Some((revision, payload)) => {
                 let value = serde_json::from_slice(&payload).map_err(|e| {
@@ -111,9 +110,7 @@ impl<T: Serialize + DeserializeOwned> Bucket<T> {
     /// The sequence of the newest write to any key; 0 where there never was one.
     pub async fn last_sequence(&self) -> Result<u64, Error> {
         let stream = subjects::bucket_stream(self.name);
-        let body = serde_json::json!({ "last_by_subj": subjects::bucket_key(self.name, ">") });
-        let found =
-            self.broker.direct_get(subjects::direct_get(&stream), Bytes::from(body.to_string())).await?;
+        let found = self.broker.newest(&stream, &subjects::bucket_key(self.name, ">")).await?;
         Ok(found.map_or(0, |(sequence, _)| sequence))
     }
 }
@@ -122,28 +119,3 @@ impl<T: Serialize + DeserializeOwned> Bucket<T> {
 const UNSETTLED_TRIES: usize = 20;
 /// How often a change is tried again after another was faster.
 pub(crate) const CONFLICT_TRIES: usize = 20;
-
-impl Broker {
-    /// The newest message that matches, with its sequence.
-    pub(crate) async fn direct_get(
-        &self,
-        subject: String,
-        payload: Bytes,
-    ) -> Result<Option<(u64, Bytes)>, Error> {
-        let request = Request::new().payload(payload).timeout(Some(Duration::from_secs(REQUEST_SECONDS)));
-        let answer = self.client.send_request(subject, request).await.map_err(Error::unavailable)?;
-        if let Some(status) = answer.status {
-            return if status == async_nats::StatusCode::NOT_FOUND {
-                Ok(None)
-            } else {
-                Err(Error::unavailable(format!("the broker answered a read with {status}")))
-            };
-        }
-        let header = answer.headers.as_ref().and_then(|h| h.get(async_nats::header::NATS_SEQUENCE));
-        let sequence = header.and_then(|value| value.as_str().parse().ok());
-        match sequence {
-            Some(sequence) => Ok(Some((sequence, answer.payload))),
-            None => Err(Error::internal("the broker answered a read without a sequence")),
-        }
-    }
-}

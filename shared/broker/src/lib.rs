@@ -8,6 +8,7 @@ pub mod connect;
 pub mod feed;
 pub mod provision;
 mod shared;
+mod read;
 pub mod tasks;
 pub mod view;
 mod write;

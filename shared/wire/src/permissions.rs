@@ -74,6 +74,7 @@ fn add_stream(list: &mut Permissions, function: Function, stream: &Stream) {
     if stream.read_by.contains(&function) {
         list.publish.push(subjects::direct_get(&name));
         list.publish.push(subjects::direct_get_last(&name, ">"));
+        list.publish.push(subjects::leader_get(&name));
         if stream.kind == Kind::Bucket {
             // Following a bucket: its state, a consumer of one's own, and the answers to its flow control.
             list.publish.push(format!("$JS.API.STREAM.INFO.{name}"));

@@ -72,6 +72,11 @@ pub fn direct_get_last(stream: &str, subject: &str) -> String {
     format!("{}.{subject}", direct_get(stream))
 }
 
+/// `$JS.API.STREAM.MSG.GET.KV_tasks`: reads from the leader of a stream with copies.
+pub fn leader_get(stream: &str) -> String {
+    format!("$JS.API.STREAM.MSG.GET.{stream}")
+}
+
 /// `OBJ_bodies`: the stream behind an object store.
 pub fn object_stream(store: &str) -> String {
     format!("OBJ_{store}")
