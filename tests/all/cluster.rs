@@ -7,9 +7,10 @@ use std::time::Duration;
 use cli::stack::files::Files;
 use http::Method;
 use nats_server::{Search, Server, ServerOptions};
+use serde_json::Value;
 use tempfile::TempDir;
 use tests::apps::shell_app;
-use tests::http::Http;
+use tests::http::{Answer, Http};
 use tests::process::Program;
 use tests::wait::until;
 use tokio::process::Command;
@@ -155,20 +156,37 @@ async fn a_task_ends_although_a_node_of_the_cluster_dies_under_it() {
 
     cluster.nodes[0].kill();
     std::fs::write(&gate, "").unwrap();
-    // Calls may fail until the two that are left have agreed on leaders, as with any broker that comes back.
-    let task = until("the task ends", || async {
-        let answer = http.send(Method::GET, &format!("/pro-api/v2/tasks/{id}"), &[], "").await?;
-        if answer.text().contains("\"completed\"") { Ok(answer.json()) } else { Err(answer.text()) }
-    })
-    .await;
+    let task = completed(&http, &id).await;
     assert_eq!(task["returnCode"], 0, "{task}");
-    assert_eq!(http.response(&id).await.expect(200).text(), "hello");
+    let response = answered(&http, Method::GET, &format!("/pro-api/v2/tasks/{id}/response"), "").await;
+    assert_eq!(response.text(), "hello");
 
     // And the two that are left take new ones.
-    let second = until("another task is taken", || async {
-        let answer = http.send(Method::POST, "/pro-api/v2/tasks/echo/run", &[], "again").await?;
-        if answer.status == 200 { Ok(answer.json()) } else { Err(answer.text()) }
+    let second = answered(&http, Method::POST, "/pro-api/v2/tasks/echo/run", "again").await.json();
+    completed(&http, second["id"].as_str().unwrap()).await;
+}
+
+/// The answer once it is 200. Until the two nodes that are left have elected leaders for every stream, which is
+/// another moment for each, a call is answered with 503, or with 504 where nobody knows whether it was done.
+/// Under its idempotency key it can be sent again.
+async fn answered(http: &Http, method: Method, path: &str, body: &'static str) -> Answer {
+    until(path, || async {
+        let answer = http.send(method.clone(), path, &[("Idempotency-Key", "second")], body).await.unwrap();
+        match answer.status.as_u16() {
+            200 => Ok(answer),
+            503 | 504 => Err(answer.text()),
+            other => panic!("{path}: {other} {}", answer.text()),
+        }
     })
-    .await;
-    http.until_ended(second["id"].as_str().unwrap()).await;
+    .await
+}
+
+/// The task, once it has completed.
+async fn completed(http: &Http, id: &str) -> Value {
+    let path = format!("/pro-api/v2/tasks/{id}");
+    until(&format!("{path} completed"), || async {
+        let task = answered(http, Method::GET, &path, "").await.json();
+        if task["state"] == "completed" { Ok(task) } else { Err(task) }
+    })
+    .await
 }
