@@ -111,6 +111,9 @@ pub struct GrantArguments {
 pub enum KeyCommand {
     /// Make a key; the user comes into being with the first one
     Create {
+        /// What it is: an API key, or a SymetryML secret, which signs requests of stream tasks
+        #[arg(long, value_enum, default_value = "api")]
+        kind: KeyKind,
         /// The tenant that it belongs to
         #[arg(long, value_parser = NonEmptyStringValueParser::new())]
         tenant: String,
@@ -118,7 +121,12 @@ pub enum KeyCommand {
         #[arg(long, value_parser = NonEmptyStringValueParser::new())]
         user: String,
         /// What it may be used for, once per scope: Tasks, Session, Jobs, Streams, Admin
-        #[arg(long = "scope", required = true, value_delimiter = ',')]
+        #[arg(
+            long = "scope",
+            required_unless_present = "kind",
+            required_if_eq("kind", "api"),
+            value_delimiter = ','
+        )]
         scopes: Vec<Scope>,
         /// Until when, as 2027-01-31 or 2027-01-31T08:00:00Z; one year is the most and the default
         #[arg(long, value_name = "DATE")]
@@ -136,6 +144,15 @@ pub enum KeyCommand {
         #[arg(value_parser = NonEmptyStringValueParser::new())]
         key_id: String,
     },
+}
+
+/// What a key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum KeyKind {
+    /// An API key
+    Api,
+    /// A SymetryML secret
+    Symetry,
 }
 
 /// `tenant …`.

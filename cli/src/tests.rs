@@ -39,6 +39,7 @@ fn the_contract_lines_are_accepted() {
         "tasklane tenant create t".to_owned(),
         "tasklane tenant list".to_owned(),
         "tasklane key create --tenant T --user U --scope Tasks --scope Admin --expires 2027-01-31 --json".to_owned(),
+        "tasklane key create --kind symetry --tenant T --user U".to_owned(),
         "tasklane key list --tenant T".to_owned(),
         "tasklane key list".to_owned(),
         "tasklane key revoke k".to_owned(),

@@ -68,6 +68,7 @@ impl Cluster {
             .env("TASKLANE_STORAGE_MB", STORAGE_MB.to_string())
             .env("TASKLANE_KEYS", self.files.keys())
             .env("TASKLANE_PEPPER", self.files.pepper())
+            .env("TASKLANE_MASTER_KEY", self.files.master_key())
             .env("TASKLANE_WORK", self.files.work())
             .env("TASKLANE_HTTP", self.http.to_string())
             .env("TASKLANE_LOG", "error")

@@ -20,5 +20,6 @@ mod restarts;
 mod schedules;
 mod sessions;
 mod shared_syncs;
+mod signatures;
 mod tidy;
 mod topology;

@@ -15,6 +15,7 @@ pub mod http;
 pub mod process;
 pub mod raw;
 pub mod stored;
+pub mod symetry;
 pub mod wait;
 
 use std::path::PathBuf;

@@ -82,6 +82,7 @@ impl Stack {
         settings.nats_url = server.url();
         settings.keys = files.keys();
         settings.pepper = files.pepper();
+        settings.master_key = files.master_key();
         settings.work = files.work();
         settings.data = files.folder().to_owned();
         settings.sizes.storage_bytes = storage;
@@ -196,7 +197,16 @@ impl Stack {
 
     /// The text of the demo tenant's first key.
     pub fn api_key(&self) -> Result<String, StackError> {
-        let path = self.files.folder().join(admin::OPERATOR_KEY_FILE);
+        self.first_key(admin::OPERATOR_KEY_FILE)
+    }
+
+    /// The demo tenant's first signing key.
+    pub fn signing_secret(&self) -> Result<String, StackError> {
+        self.first_key(admin::OPERATOR_SECRET_FILE)
+    }
+
+    fn first_key(&self, file: &str) -> Result<String, StackError> {
+        let path = self.files.folder().join(file);
         let text = std::fs::read_to_string(&path).map_err(|e| StackError::file(&path, &e))?;
         Ok(text.trim().to_owned())
     }

@@ -87,7 +87,7 @@ fn nats_url(stack: &Stack) -> Result<String, StackError> {
 fn announce(stack: &Stack, api_key: &str, temporary: bool, json: bool) -> Result<(), StackError> {
     let mut out = std::io::stdout().lock();
     let written = if json {
-        let secret = stack.files.demo_user()?.symetry_secret;
+        let secret = stack.signing_secret()?;
         let line = json!({
             "http": stack.url,
             "nats": nats_url(stack)?,

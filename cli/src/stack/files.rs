@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nkeys::KeyPair;
 use service::keys::Pepper;
+use service::master_key::MasterKey;
 use wire::Function;
 use wire::permissions::{self, ExtraUser, Permissions};
 use wire::topology::STORAGE_BYTES_DEFAULT;
@@ -28,8 +29,6 @@ pub struct Files {
 pub struct DemoUser {
     /// Its password.
     pub password: String,
-    /// The tenant's SymetryML secret.
-    pub symetry_secret: String,
 }
 
 impl Files {
@@ -44,6 +43,7 @@ impl Files {
             secret(&files.keys().join(format!("{function}.nk")), seed)?;
         }
         secret(&files.pepper(), || Pepper::generate().map_err(StackError::text))?;
+        secret(&files.master_key(), || MasterKey::generate().map_err(StackError::text))?;
         Ok(files)
     }
 
@@ -60,6 +60,11 @@ impl Files {
     /// The pepper of the API keys.
     pub fn pepper(&self) -> PathBuf {
         self.folder.join("pepper")
+    }
+
+    /// The key under which signing keys are sealed.
+    pub fn master_key(&self) -> PathBuf {
+        self.folder.join("master.key")
     }
 
     /// Where runners work.
@@ -80,11 +85,10 @@ impl Files {
         self.broker().join("nats.log")
     }
 
-    /// The secrets of the demo tenant's own programs.
+    /// The broker user for the demo tenant's own programs.
     pub fn demo_user(&self) -> Result<DemoUser, StackError> {
-        let text =
-            |name: &str| secret(&self.keys().join(name), || Pepper::generate().map_err(StackError::text));
-        Ok(DemoUser { password: text("demo.password")?, symetry_secret: text("demo.symetry")? })
+        let make = || Pepper::generate().map_err(StackError::text);
+        Ok(DemoUser { password: secret(&self.keys().join("demo.password"), make)? })
     }
 
     /// How much the streams may take together. Chosen once, so that a filling disk never shrinks them.

@@ -13,13 +13,16 @@ use crate::Admin;
 
 /// The file in the data folder that holds the operator's first key.
 pub const OPERATOR_KEY_FILE: &str = "operator.key";
+/// The file in the data folder that holds the operator's first signing key.
+pub const OPERATOR_SECRET_FILE: &str = "operator.secret";
 
 impl Admin {
-    /// Makes the operator's tenant, and a key with every scope where the file with one is missing. A crash in
-    /// between leaves a key that nobody knows, and the next start makes another.
+    /// Makes the operator's tenant, a key with every scope, and a signing key, where the file with one is
+    /// missing. A crash in between leaves a key that nobody knows, and the next start makes another.
     pub(crate) async fn bootstrap(&self, settings: &Settings) -> Result<(), Error> {
-        let path = settings.data.join(OPERATOR_KEY_FILE);
-        if path.exists() {
+        let (key_file, secret_file) =
+            (settings.data.join(OPERATOR_KEY_FILE), settings.data.join(OPERATOR_SECRET_FILE));
+        if key_file.exists() && secret_file.exists() {
             return Ok(());
         }
         let name = settings.operator.clone();
@@ -29,13 +32,26 @@ impl Admin {
             Err(error) if error.code == Code::Conflict => {}
             Err(error) => return Err(error),
         }
-        let reply = self.create_key(name.clone(), name, Scope::ALL.to_vec(), None).await?;
-        if let AdminReply::KeyCreated(key) = reply {
-            write(&path, &key.api_key).map_err(|e| Error::internal(format!("{}: {e}", path.display())))?;
-            tracing::info!(key = key.key_id, file = %path.display(), "made the operator's first key");
+        if !key_file.exists()
+            && let AdminReply::KeyCreated(key) =
+                self.create_key(name.clone(), name.clone(), Scope::ALL.to_vec(), None).await?
+        {
+            keep(&key_file, &key.api_key, &key.key_id)?;
+        }
+        if !secret_file.exists()
+            && let AdminReply::SigningKeyCreated(key) =
+                self.create_signing_key(name.clone(), name, None).await?
+        {
+            keep(&secret_file, &key.secret, &key.key_id)?;
         }
         Ok(())
     }
+}
+
+fn keep(path: &Path, text: &str, key_id: &str) -> Result<(), Error> {
+    write(path, text).map_err(|e| Error::internal(format!("{}: {e}", path.display())))?;
+    tracing::info!(key = key_id, file = %path.display(), "made a first key of the operator");
+    Ok(())
 }
 
 /// Whole or not at all, and for its owner alone. Two that start at once both make a key that works; the file

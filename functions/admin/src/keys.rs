@@ -3,7 +3,7 @@
 use domain::access::is_principal_name;
 use domain::{Caller, Scope, Timestamp};
 use service::clock;
-use wire::calls::admin::{AdminReply, KeyCreated, KeyShown};
+use wire::calls::admin::{AdminReply, KeyCreated, KeyKind, KeyShown};
 use wire::records::ApiKey;
 use wire::{Code, Error};
 
@@ -22,24 +22,14 @@ impl Admin {
         mut scopes: Vec<Scope>,
         expires_at: Option<Timestamp>,
     ) -> Result<AdminReply, Error> {
-        if self.tenants.get(&tenant_key(&tenant)?).await?.is_none() {
-            return Err(Error::new(Code::NotFound, format!("tenant {} does not exist", shown(&tenant))));
-        }
-        if !is_principal_name(&user) {
-            let message =
-                format!("'{}' can't name a user: 1 to 64 letters, digits, '-' or '_'", shown(&user));
-            return Err(Error::new(Code::BadRequest, message));
-        }
+        self.check_holder(&tenant, &user).await?;
         scopes.sort();
         scopes.dedup();
         if scopes.is_empty() {
             return Err(Error::new(Code::BadRequest, "a key needs at least one scope"));
         }
         let now = clock::now();
-        let expires_at = expires_at.unwrap_or_else(|| now.plus_millis(LIFE_MAX_MILLIS));
-        if expires_at > now.plus_millis(LIFE_MAX_MILLIS + LIFE_SLACK_MILLIS) {
-            return Err(Error::new(Code::BadRequest, "a key is valid for one year at the most"));
-        }
+        let expires_at = end_of_life(expires_at, now)?;
         let key = self.pepper.new_key()?;
         let record = ApiKey {
             id: key.id.clone(),
@@ -55,10 +45,23 @@ impl Admin {
         Ok(AdminReply::KeyCreated(KeyCreated { api_key: key.text, key_id: key.id, expires_at }))
     }
 
+    /// Refuses a key for a tenant that is not there, or a user that can't be.
+    pub(crate) async fn check_holder(&self, tenant: &str, user: &str) -> Result<(), Error> {
+        if self.tenants.get(&tenant_key(tenant)?).await?.is_none() {
+            return Err(Error::new(Code::NotFound, format!("tenant {} does not exist", shown(tenant))));
+        }
+        if !is_principal_name(user) {
+            let message = format!("'{}' can't name a user: 1 to 64 letters, digits, '-' or '_'", shown(user));
+            return Err(Error::new(Code::BadRequest, message));
+        }
+        Ok(())
+    }
+
     pub(crate) async fn list_keys(&self, tenant: &str) -> Result<AdminReply, Error> {
         let all = self.key_list.all().await?;
         let mut keys: Vec<KeyShown> =
             all.iter().filter(|key| key.tenant == tenant).map(|key| show(key)).collect();
+        keys.extend(self.signing_keys(tenant).await?);
         keys.sort_by(|a, b| a.created_at.cmp(&b.created_at).then_with(|| a.key_id.cmp(&b.key_id)));
         Ok(AdminReply::Keys(keys))
     }
@@ -68,6 +71,9 @@ impl Admin {
         let missing = || Error::new(Code::NotFound, format!("key {} does not exist", shown(key_id)));
         if key_id.is_empty() || !key_id.chars().all(|c| c.is_ascii_alphanumeric()) || key_id.len() > 64 {
             return Err(missing());
+        }
+        if let Some(revoked) = self.revoke_signing_key(caller, key_id).await? {
+            return Ok(AdminReply::Keys(vec![revoked]));
         }
         let revoked = self
             .keys
@@ -82,6 +88,15 @@ impl Admin {
     }
 }
 
+/// Until when a key is valid that was asked for until then.
+pub(crate) fn end_of_life(asked: Option<Timestamp>, now: Timestamp) -> Result<Timestamp, Error> {
+    let expires_at = asked.unwrap_or_else(|| now.plus_millis(LIFE_MAX_MILLIS));
+    if expires_at > now.plus_millis(LIFE_MAX_MILLIS + LIFE_SLACK_MILLIS) {
+        return Err(Error::new(Code::BadRequest, "a key is valid for one year at the most"));
+    }
+    Ok(expires_at)
+}
+
 /// Tenant names come from callers here, and go into a key.
 fn tenant_key(tenant: &str) -> Result<String, Error> {
     if is_principal_name(tenant) {
@@ -93,6 +108,7 @@ fn tenant_key(tenant: &str) -> Result<String, Error> {
 fn show(key: &ApiKey) -> KeyShown {
     KeyShown {
         key_id: key.id.clone(),
+        kind: KeyKind::Api,
         tenant: key.tenant.clone(),
         user: key.user.clone(),
         scopes: key.scopes.clone(),

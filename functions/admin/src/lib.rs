@@ -5,6 +5,7 @@ mod bootstrap;
 mod keys;
 mod lanes;
 mod settings;
+mod signing;
 
 use std::sync::Arc;
 
@@ -14,13 +15,14 @@ use domain::Caller;
 use domain::access::is_principal_name;
 use domain::lane::LaneLimits;
 use service::keys::Pepper;
+use service::master_key::MasterKey;
 use service::{Context, RunError, clock, serve};
 use wire::calls::admin::{AdminOrder, AdminReply, AdminRequest};
-use wire::records::{ApiKey, App, EngineSettings, Tenant};
-use wire::topology::{APPS, BUNDLES, KEYS, LANES, SETTINGS, TENANTS};
+use wire::records::{ApiKey, App, EngineSettings, Signer, Tenant};
+use wire::topology::{APPS, BUNDLES, KEYS, LANES, SETTINGS, SIGNERS, TENANTS};
 use wire::{Code, Error, subjects};
 
-pub use bootstrap::OPERATOR_KEY_FILE;
+pub use bootstrap::{OPERATOR_KEY_FILE, OPERATOR_SECRET_FILE};
 
 /// Serves until it is stopped.
 pub async fn run(context: Context) -> Result<(), RunError> {
@@ -38,10 +40,13 @@ struct Admin {
     broker: Broker,
     operator: String,
     pepper: Pepper,
+    master_key: MasterKey,
     tenants: Bucket<Tenant>,
     tenant_list: View<Tenant>,
     keys: Bucket<ApiKey>,
     key_list: View<ApiKey>,
+    signers: Bucket<Signer>,
+    signer_list: View<Signer>,
     apps: Bucket<App>,
     app_list: View<App>,
     lanes: Bucket<LaneLimits>,
@@ -54,14 +59,18 @@ impl Admin {
         let broker = context.broker.clone();
         let (tenants, keys, apps) =
             (Bucket::new(&broker, TENANTS), Bucket::new(&broker, KEYS), Bucket::new(&broker, APPS));
+        let signers = Bucket::new(&broker, SIGNERS);
         Ok(Self {
             operator: context.settings.operator.clone(),
             pepper: Pepper::read(&context.settings.pepper).map_err(RunError)?,
+            master_key: MasterKey::read(&context.settings.master_key).map_err(RunError)?,
             tenant_list: View::follow(tenants.clone()),
             tenants,
             key_list: View::follow(keys.clone()),
             keys,
             app_list: View::follow(apps.clone()),
+            signer_list: View::follow(signers.clone()),
+            signers,
             apps,
             lanes: Bucket::new(&broker, LANES),
             settings: Bucket::new(&broker, SETTINGS),
@@ -80,6 +89,10 @@ impl Admin {
             AdminOrder::KeyCreate { tenant, user, scopes, expires_at } => {
                 self.may_act_for(&caller, &tenant)?;
                 self.create_key(tenant, user, scopes, expires_at).await
+            }
+            AdminOrder::SigningKeyCreate { tenant, user, expires_at } => {
+                self.may_act_for(&caller, &tenant)?;
+                self.create_signing_key(tenant, user, expires_at).await
             }
             AdminOrder::KeyList { tenant } => {
                 self.may_act_for(&caller, &tenant)?;

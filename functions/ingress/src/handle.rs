@@ -13,6 +13,7 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use service::keys::Pepper;
+use service::master_key::MasterKey;
 use service::{Context, clock};
 use tokio::time::Instant;
 use wire::{Code, Error};
@@ -21,6 +22,7 @@ use crate::forward::Forward;
 use crate::identity::Identity;
 use crate::input::{self, Body};
 use crate::output::{Content, Output};
+use crate::signers::{Signature, Signers};
 use crate::socket::{InRequest, Line};
 use crate::upload::Upload;
 
@@ -31,6 +33,7 @@ const IGNORED_BYTES_MAX: u64 = 64 * 1024;
 pub struct Door {
     router: Router,
     identity: Identity,
+    signers: Signers,
     forward: Forward,
 }
 
@@ -45,10 +48,11 @@ struct Routed<'r> {
 
 impl Door {
     /// Begins to follow the keys, and reads the routes of all dialects.
-    pub fn new(context: &Context, pepper: Pepper) -> Result<Arc<Self>, Error> {
+    pub fn new(context: &Context, pepper: Pepper, master_key: MasterKey) -> Result<Arc<Self>, Error> {
         Ok(Arc::new(Self {
             router: Router::new(ALL)?,
             identity: Identity::follow(&context.broker, pepper, context.settings.open_reads),
+            signers: Signers::follow(&context.broker, master_key),
             forward: Forward::new(context),
         }))
     }
@@ -114,8 +118,11 @@ impl Door {
     ) -> Result<Response<Content>, Error> {
         let Routed { dialect, route, parts, .. } = *routed;
         let mut request = routed.request();
-        *caller = self.identity.caller(route.access, dialect.credential(&request)).await?;
-        let caller = caller.as_ref();
+        let mut signers = None;
+        match dialect.signing() {
+            Some(signing) => signers = Some((signing, self.signers.candidates(signing, &request).await?)),
+            None => *caller = self.identity.caller(route.access, dialect.credential(&request)).await?,
+        }
         let mut small = Bytes::new();
         match route.body {
             BodyKind::None => upload.discard(IGNORED_BYTES_MAX).await?,
@@ -123,11 +130,20 @@ impl Door {
             BodyKind::Streamed(most) => upload.refuse_over(most)?,
         }
         request.body = &small;
+        let opened;
+        if let Some((signing, candidates)) = signers {
+            match candidates.check(signing, route, &request)? {
+                Signature::Valid(signer, body) => (*caller, opened) = (Some(signer), body),
+                Signature::Invalid(answer) => return Ok(whole(answer)),
+            }
+            request.body = &opened;
+        }
+        let caller = caller.as_ref();
         let plan = dialect.decode(route, &request, caller)?;
         let content_type = input::content_type(&parts.headers)?;
         let body = match route.body {
             BodyKind::Streamed(most) => Body::Arriving(upload, most),
-            BodyKind::None | BodyKind::Small(_) => Body::Held(small.clone()),
+            BodyKind::None | BodyKind::Small(_) => Body::Held(Bytes::copy_from_slice(request.body)),
         };
         let log = if let Plan::LogText { id, run } = &plan { Some((*id, *run)) } else { None };
         let outcome = self.forward.carry_out(plan, caller, content_type, body).await?;
@@ -152,6 +168,7 @@ impl<'r> Routed<'r> {
     fn request(&self) -> dialects::Request<'r> {
         dialects::Request {
             method: &self.parts.method,
+            raw_path: self.parts.uri.path(),
             path: self.path,
             parameters: self.parameters,
             query: self.parts.uri.query().unwrap_or_default(),

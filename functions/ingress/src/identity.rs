@@ -94,16 +94,18 @@ fn check(
 /// Ids that were asked for a moment ago and are not there, so that a wrong key that is sent again and again
 /// costs the broker two reads a second.
 #[derive(Default)]
-struct Unknown(Mutex<HashMap<String, Instant>>);
+pub struct Unknown(Mutex<HashMap<String, Instant>>);
 
 impl Unknown {
-    fn has(&self, id: &str, now: Instant) -> bool {
+    /// Whether the id is remembered.
+    pub fn has(&self, id: &str, now: Instant) -> bool {
         // A poisoned lock costs the shortcut, not the answer.
         let Ok(ids) = self.0.lock() else { return false };
         ids.get(id).is_some_and(|since| now.duration_since(*since) < UNKNOWN_FOR)
     }
 
-    fn add(&self, id: &str, now: Instant) {
+    /// Remembers the id.
+    pub fn add(&self, id: &str, now: Instant) {
         let Ok(mut ids) = self.0.lock() else { return };
         // To begin anew is the cheapest way to stay within the bound while somebody tries many ids.
         if ids.len() >= UNKNOWN_MAX {

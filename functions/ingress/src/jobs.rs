@@ -155,6 +155,7 @@ impl Forward {
             AdminReply::Setting { name, created } => Ok(JobsOutcome::Setting { name, created }),
             AdminReply::Tenants(_)
             | AdminReply::KeyCreated(_)
+            | AdminReply::SigningKeyCreated(_)
             | AdminReply::Keys(_)
             | AdminReply::Apps(_)
             | AdminReply::Lanes(_) => {

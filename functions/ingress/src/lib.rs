@@ -12,10 +12,12 @@ mod jobs;
 mod output;
 mod publish;
 mod server;
+mod signers;
 mod socket;
 mod upload;
 
 use service::keys::Pepper;
+use service::master_key::MasterKey;
 use service::{Context, RunError};
 use tokio::net::TcpListener;
 
@@ -42,7 +44,10 @@ pub async fn serve(context: Context, listener: TcpListener) -> Result<(), RunErr
     let pepper = Pepper::read(&context.settings.pepper).map_err(|error| {
         RunError(format!("the pepper of the API keys can't be read, TASKLANE_PEPPER names its file: {error}"))
     })?;
-    let door = Door::new(&context, pepper).map_err(RunError::from_text)?;
+    let master_key = MasterKey::read(&context.settings.master_key).map_err(|error| {
+        RunError(format!("the master key can't be read, TASKLANE_MASTER_KEY names its file: {error}"))
+    })?;
+    let door = Door::new(&context, pepper, master_key).map_err(RunError::from_text)?;
     server::serve(&context, listener, door).await;
     Ok(())
 }

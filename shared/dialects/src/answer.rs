@@ -83,7 +83,12 @@ pub(crate) fn error(error: &Error) -> Response<Vec<u8>> {
 
 /// The answer where an outcome came that no plan of this API asks for.
 pub(crate) fn unexpected(operation: &str) -> Response<Vec<u8>> {
-    error(&Error::internal(format!("operation {operation} got an outcome that it has no words for")))
+    error(&unexpected_outcome(operation))
+}
+
+/// The same as an error, for an API that shows errors in its own shape.
+pub(crate) fn unexpected_outcome(operation: &str) -> Error {
+    Error::internal(format!("operation {operation} got an outcome that it has no words for"))
 }
 
 fn respond<const N: usize>(

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use wire::{Code, Error};
 
-use crate::{Outcome, Plan};
+use crate::{Outcome, Plan, symetry};
 
 /// What stands in a header for the API key of the stack under test.
 pub const API_KEY: &str = "{{api_key}}";
@@ -23,6 +23,8 @@ const FILES: &[(&str, &str)] = &[
     ("aimms_tasks/cases/v1.json", include_str!("aimms_tasks/cases/v1.json")),
     ("task_engine/cases/jobs.json", include_str!("task_engine/cases/jobs.json")),
     ("task_engine/cases/refused.json", include_str!("task_engine/cases/refused.json")),
+    ("symetry/cases/tasks.json", include_str!("symetry/cases/tasks.json")),
+    ("symetry/cases/refused.json", include_str!("symetry/cases/refused.json")),
     ("tasklane/cases/tasks.json", include_str!("tasklane/cases/tasks.json")),
     ("tasklane/cases/admin.json", include_str!("tasklane/cases/admin.json")),
 ];
@@ -70,6 +72,8 @@ pub struct CaseRequest {
     pub headers: BTreeMap<String, String>,
     /// The body: a text is sent as it is, anything else as JSON.
     pub body: Option<Value>,
+    /// The customer who signs it, in an API whose requests are signed. JSON is then encrypted too.
+    pub signer: Option<String>,
 }
 
 /// What is answered; only what is named is compared.
@@ -101,6 +105,34 @@ pub fn all() -> Result<Vec<Case>, String> {
 }
 
 impl CaseRequest {
+    /// The request as its signer sends it; a request without one stays as it is.
+    ///
+    /// # Errors
+    /// The method or the secret is none.
+    pub fn signed(&self, secret: &str, now: Timestamp) -> Result<Self, String> {
+        let Some(cid) = &self.signer else { return Ok(self.clone()) };
+        let mut request = self.clone();
+        if let Some(value) = self.body.as_ref().filter(|value| !value.is_string()) {
+            let sent = symetry::encrypt(secret, &value.to_string()).ok_or("the secret is none")?;
+            request.body = Some(Value::String(sent));
+        }
+        let dated = || now.format("%Y-%m-%d %H:%M:%S;0");
+        let date = request.headers.entry("sym-date".to_owned()).or_insert_with(dated).clone();
+        let method = self.method.parse().map_err(|_| "no such method")?;
+        let body = request.body_bytes();
+        let signed = symetry::Signed {
+            method: &method,
+            date: &date,
+            cid,
+            body: &body,
+            path: &self.path,
+            query: &self.query,
+        };
+        let signature = signed.signature(secret).ok_or("the secret is none")?;
+        request.headers.entry("authorization".to_owned()).or_insert(signature);
+        Ok(request)
+    }
+
     /// The bytes of the body.
     pub fn body_bytes(&self) -> Vec<u8> {
         match &self.body {

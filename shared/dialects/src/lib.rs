@@ -32,6 +32,9 @@ mod openapi;
 mod path;
 mod query;
 mod router;
+mod signing;
+mod streams;
+pub mod symetry;
 pub mod task_engine;
 pub mod tasklane;
 mod text;
@@ -44,10 +47,12 @@ pub use log::log_text;
 pub use path::{normal_path, segment};
 pub use query::Parameters;
 pub use router::{Found, Router};
+pub use signing::Signing;
+pub use streams::{StreamOrder, StreamStatus};
 
 /// Every dialect. Routes of all of them share one listener.
 pub const ALL: &[&dyn Dialect] =
-    &[&aimms_tasks::V1, &aimms_tasks::V2, &tasklane::V1, &task_engine::TaskEngine];
+    &[&aimms_tasks::V1, &aimms_tasks::V2, &symetry::Tasks, &tasklane::V1, &task_engine::TaskEngine];
 
 /// One foreign REST API.
 pub trait Dialect: Sync {
@@ -63,6 +68,11 @@ pub trait Dialect: Sync {
 
     /// The text of the caller's API key.
     fn credential<'r>(&self, request: &Request<'r>) -> Option<&'r str>;
+
+    /// For an API whose requests are signed: how that is checked. Its callers show no key.
+    fn signing(&self) -> Option<&dyn Signing> {
+        None
+    }
 
     /// What the request asks for. The body is there only for routes that take a small one.
     fn decode(&self, route: &Route, request: &Request<'_>, caller: Option<&Caller>) -> Result<Plan, Error>;
@@ -131,6 +141,8 @@ pub enum BodyKind {
 pub struct Request<'r> {
     /// The method.
     pub method: &'r Method,
+    /// The path as it was sent, which is what clients sign.
+    pub raw_path: &'r str,
     /// The normal path: no doubled and no trailing slashes, still percent-encoded.
     pub path: &'r str,
     /// The values of the route's parameters, decoded, in the order of the path.
@@ -259,6 +271,8 @@ pub enum Plan {
     },
     /// How the service is. Outcome: `Health`.
     Health,
+    /// Something with stream tasks. Outcome: `Stream`, `Names` or `Done`, as the order says.
+    Stream(StreamOrder),
     /// Something with jobs. Outcome: `Jobs`, or `Done`.
     Jobs(Box<JobsOrder>),
     /// Nothing has to be done: `encode` knows the answer from the route and the caller. Outcome: `Done`.
@@ -291,6 +305,10 @@ pub enum Outcome {
     Admin(AdminReply),
     /// How the service is.
     Health(Health),
+    /// One stream task.
+    Stream(StreamStatus),
+    /// The names of things.
+    Names(Vec<String>),
     /// What came of an order about jobs.
     Jobs(Box<JobsOutcome>),
 }

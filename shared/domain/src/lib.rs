@@ -11,6 +11,7 @@ pub mod lane;
 pub mod list;
 pub mod payload;
 pub mod session;
+pub mod stream;
 pub mod task;
 pub mod time;
 

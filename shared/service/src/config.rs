@@ -53,6 +53,8 @@ pub struct Settings {
     pub keys: PathBuf,
     /// `TASKLANE_PEPPER`: the file with the pepper of the API keys.
     pub pepper: PathBuf,
+    /// `TASKLANE_MASTER_KEY`: the file with the key under which signing keys are sealed.
+    pub master_key: PathBuf,
     /// `TASKLANE_HTTP`: where ingress listens.
     pub http: SocketAddr,
     /// `TASKLANE_WORK`: where runners unpack bundles and keep work folders.
@@ -151,10 +153,11 @@ impl Reader<'_> {
 }
 
 /// Every variable of ours, so that a mistyped one is refused and not ignored.
-pub const KNOWN: [&str; 17] = [
+pub const KNOWN: &[&str] = &[
     "TASKLANE_NATS_URL",
     "TASKLANE_KEYS",
     "TASKLANE_PEPPER",
+    "TASKLANE_MASTER_KEY",
     "TASKLANE_HTTP",
     "TASKLANE_WORK",
     "TASKLANE_SLOTS",
@@ -183,10 +186,12 @@ impl Settings {
         })?;
         let slots = reader.number("TASKLANE_SLOTS", 1, 100_000, 64)?;
         let known_pepper = reader.text("TASKLANE_PEPPER").map(PathBuf::from);
+        let known_master_key = reader.text("TASKLANE_MASTER_KEY").map(PathBuf::from);
         Ok(Self {
             nats_url: reader.parsed("TASKLANE_NATS_URL", URL_FORM, DEFAULT_URL.to_owned(), broker_url)?,
             keys: reader.text("TASKLANE_KEYS").map_or_else(|| data.join("keys"), PathBuf::from),
             pepper: known_pepper.unwrap_or_else(|| data.join("pepper")),
+            master_key: known_master_key.unwrap_or_else(|| data.join("master.key")),
             http: reader.parsed("TASKLANE_HTTP", "ADDRESS:PORT", DEFAULT_HTTP, |text| text.parse().ok())?,
             work: reader.text("TASKLANE_WORK").map_or_else(|| data.join("work"), PathBuf::from),
             slots: u32::try_from(slots).unwrap_or(u32::MAX),

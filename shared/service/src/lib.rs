@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod ids;
 pub mod keys;
+pub mod master_key;
 pub mod runs;
 mod start;
 pub use start::stop_on_signal;

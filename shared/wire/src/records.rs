@@ -37,6 +37,42 @@ pub struct ApiKey {
     pub revoked_at: Option<Timestamp>,
 }
 
+/// The signing keys of a tenant, under its name in the bucket `signers`. One record per tenant: a signed
+/// request names the tenant and not the key, and any key of it may have signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signer {
+    /// The tenant.
+    pub tenant: String,
+    /// Its keys, oldest first. A revoked or expired one stays until its place is needed.
+    pub keys: Vec<SigningKey>,
+}
+
+/// One signing key. Whoever checks a signature needs the secret itself, so it is kept, sealed under the master
+/// key, which never lies in the broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SigningKey {
+    /// The public id.
+    pub id: String,
+    /// The secret, sealed for this tenant and id, in base64.
+    pub sealed: String,
+    /// Which user of the tenant it stands for.
+    pub user: String,
+    /// Since when.
+    pub created_at: Timestamp,
+    /// Until when; at most one year after its creation.
+    pub expires_at: Timestamp,
+    /// It is revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl SigningKey {
+    /// Whether it signs at this moment.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && now < self.expires_at
+    }
+}
+
 /// An app with all its versions, under `<tenant>.<app as a token>` in the bucket `apps`. One record per app,
 /// so that moving the `latest` tag is one compare-and-set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,6 +14,8 @@ pub const TASKS: &str = "tasks";
 pub const APPS: &str = "apps";
 /// API keys; key `<public id>`.
 pub const KEYS: &str = "keys";
+/// Signing keys; key `<tenant>`.
+pub const SIGNERS: &str = "signers";
 /// Tenants; key `<tenant>`.
 pub const TENANTS: &str = "tenants";
 /// Limits of lanes; key `<lane as a token>`.
@@ -185,6 +187,7 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
         bucket(TASKS, "task records, key <tenant>.<task id>", 25, &task_writers, &task_readers),
         bucket(APPS, "apps, key <tenant>.<app>", 1, &[Admin], &app_readers),
         bucket(KEYS, "API keys, key <public id>", 1, &[Admin], &[Admin, Ingress]),
+        bucket(SIGNERS, "sealed signing keys, key <tenant>", 1, &[Admin], &[Admin, Ingress]),
         bucket(TENANTS, "tenants, key <tenant>", 1, &[Admin], &[Admin, Create]),
         bucket(LANES, "limits of lanes, key <lane>", 1, &[Admin], &[Admin, Create, Schedule, Status]),
         Stream {

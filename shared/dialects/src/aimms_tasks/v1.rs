@@ -98,7 +98,9 @@ impl Dialect for V1 {
             | Outcome::Sessions(_)
             | Outcome::Admin(_)
             | Outcome::Health(_)
-            | Outcome::Jobs(_) => answer::unexpected(route.operation),
+            | Outcome::Jobs(_)
+            | Outcome::Stream(_)
+            | Outcome::Names(_) => answer::unexpected(route.operation),
         }
     }
 

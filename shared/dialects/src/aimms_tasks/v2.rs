@@ -203,9 +203,12 @@ impl Dialect for V2 {
             },
             Outcome::Logs(page) => json(request, &TaskLogs::from(&page)),
             Outcome::LogText(_) => answer::log(),
-            Outcome::Sessions(_) | Outcome::Admin(_) | Outcome::Health(_) | Outcome::Jobs(_) => {
-                answer::unexpected(route.operation)
-            }
+            Outcome::Sessions(_)
+            | Outcome::Admin(_)
+            | Outcome::Health(_)
+            | Outcome::Jobs(_)
+            | Outcome::Stream(_)
+            | Outcome::Names(_) => answer::unexpected(route.operation),
         }
     }
 

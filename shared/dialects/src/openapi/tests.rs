@@ -16,6 +16,7 @@ fn documents() -> Vec<(&'static dyn Dialect, Value)> {
         let route = dialect.routes().iter().find(is_document)?;
         let headers = http::HeaderMap::new();
         let request = Request {
+            raw_path: "",
             method: &Method::GET,
             path: route.path,
             parameters: &[],
@@ -87,6 +88,7 @@ fn the_parameters_are_those_that_decoding_looks_for() {
                 let headers = http::HeaderMap::new();
                 let body = case.request.body_bytes();
                 let request = Request {
+                    raw_path: "",
                     method: &method,
                     path: &path,
                     parameters: &parameters,

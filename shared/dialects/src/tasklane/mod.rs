@@ -107,7 +107,11 @@ impl Dialect for V1 {
                 answer::json(if health.broker { ok } else { StatusCode::SERVICE_UNAVAILABLE }, &health)
             }
             Outcome::Done => answer::json(ok, &json!({})),
-            Outcome::Body(_) | Outcome::LogText(_) | Outcome::Jobs(_) => answer::unexpected(route.operation),
+            Outcome::Body(_)
+            | Outcome::LogText(_)
+            | Outcome::Jobs(_)
+            | Outcome::Stream(_)
+            | Outcome::Names(_) => answer::unexpected(route.operation),
         }
     }
 
@@ -120,6 +124,7 @@ fn admin(reply: &AdminReply) -> Response<Vec<u8>> {
     match reply {
         AdminReply::Tenants(tenants) => answer::json(StatusCode::OK, &json!({ "tenants": tenants })),
         AdminReply::KeyCreated(created) => answer::json(StatusCode::CREATED, created),
+        AdminReply::SigningKeyCreated(created) => answer::json(StatusCode::CREATED, created),
         AdminReply::Keys(keys) => answer::json(StatusCode::OK, &json!({ "keys": keys })),
         AdminReply::Apps(apps) => answer::json(StatusCode::OK, &json!({ "apps": apps })),
         AdminReply::Lanes(lanes) => answer::json(StatusCode::OK, &json!({ "lanes": lanes })),

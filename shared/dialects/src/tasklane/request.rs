@@ -82,7 +82,14 @@ fn wait_ms(parameters: &Parameters) -> Result<u64, Error> {
 }
 
 fn create_key(body: &[u8]) -> Result<AdminOrder, Error> {
-    let fields = Fields::parse(body, &["tenant", "user", "scopes", "expires_at"])?;
+    let fields = Fields::parse(body, &["kind", "tenant", "user", "scopes", "expires_at"])?;
+    match fields.text("kind") {
+        Ok("symetry") => return create_signing_key(&fields),
+        Ok("api") | Err(_) => {}
+        Ok(other) => {
+            return Err(bad(format!("field 'kind' is '{}', but it must be api or symetry", shown(other))));
+        }
+    }
     let mut scopes = Vec::new();
     for text in fields.texts("scopes")? {
         let scope: Scope = text.parse().map_err(|_| unknown_scope(text))?;
@@ -94,6 +101,18 @@ fn create_key(body: &[u8]) -> Result<AdminOrder, Error> {
         tenant: principal("tenant", fields.text("tenant")?)?,
         user: principal("user", fields.text("user")?)?,
         scopes,
+        expires_at: fields.moment("expires_at")?,
+    })
+}
+
+/// A signing key is for stream tasks and nothing else, so it has no scopes to choose from.
+fn create_signing_key(fields: &Fields) -> Result<AdminOrder, Error> {
+    if fields.texts("scopes").is_ok_and(|scopes| scopes != ["Streams"]) {
+        return Err(bad("a key of kind symetry has the scope Streams and no other"));
+    }
+    Ok(AdminOrder::SigningKeyCreate {
+        tenant: principal("tenant", fields.text("tenant")?)?,
+        user: principal("user", fields.text("user")?)?,
         expires_at: fields.moment("expires_at")?,
     })
 }

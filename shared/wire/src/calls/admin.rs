@@ -39,6 +39,15 @@ pub enum AdminOrder {
         /// Until when; `None` is one year, which is also the most.
         expires_at: Option<Timestamp>,
     },
+    /// Make a signing key; the tenant's others go on signing, so that clients can change over one by one.
+    SigningKeyCreate {
+        /// Whose.
+        tenant: String,
+        /// Which user's.
+        user: String,
+        /// Until when; `None` is one year, which is also the most.
+        expires_at: Option<Timestamp>,
+    },
     /// List keys without their secrets.
     KeyList {
         /// Whose.
@@ -120,6 +129,8 @@ pub enum AdminReply {
     Tenants(Vec<Tenant>),
     /// A new key, shown this once.
     KeyCreated(KeyCreated),
+    /// A new signing key, shown this once.
+    SigningKeyCreated(SigningKeyCreated),
     /// Keys without their secrets.
     Keys(Vec<KeyShown>),
     /// Apps.
@@ -160,11 +171,38 @@ pub struct KeyCreated {
     pub expires_at: Timestamp,
 }
 
+/// What a key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyKind {
+    /// An API key, which is sent as it is.
+    #[default]
+    Api,
+    /// A SymetryML secret, which signs requests.
+    Symetry,
+}
+
+/// A new signing key, in the words of SymetryML.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SigningKeyCreated {
+    /// The customer id in the path of signed requests: the tenant.
+    pub cid: String,
+    /// What signs them, and encrypts their bodies; never shown again.
+    pub secret: String,
+    /// Its public id.
+    pub key_id: String,
+    /// Until when it is valid.
+    pub expires_at: Timestamp,
+}
+
 /// A key without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyShown {
     /// Its public id.
     pub key_id: String,
+    /// What it is.
+    #[serde(default)]
+    pub kind: KeyKind,
     /// Whose.
     pub tenant: String,
     /// Which user's.
