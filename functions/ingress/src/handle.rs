@@ -76,7 +76,13 @@ impl Door {
         let upload = Upload::new(body, line);
         let path = normal_path(parts.uri.path());
         let mut caller = None;
+        // `GET host` names an authority and no path; what it means is not guessed.
+        let has_no_path = parts.uri.scheme().is_none() && parts.uri.authority().is_some();
         let answer = match self.router.find(&parts.method, &path) {
+            _ if has_no_path => {
+                let error = Error::new(Code::BadRequest, "the request has no path; it begins with '/'");
+                whole(dialects::tasklane::V1.error(&error))
+            }
             Found::Route { dialect, route, parameters } => {
                 let routed = Routed { dialect, route, parameters: &parameters, parts: &parts, path: &path };
                 let work = async {
