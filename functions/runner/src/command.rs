@@ -21,6 +21,7 @@ use crate::outcome::{self, Run};
 use crate::reports::Reports;
 use crate::status::Status;
 use crate::work::{Files, MARKER};
+use crate::logs::Sink;
 use crate::{Runner, input, logs, work};
 
 /// The descriptor on which a process may report its status; one digit, as plain shells need it.
@@ -30,6 +31,8 @@ pub const INTERRUPT_GRACE: Duration = Duration::from_secs(30);
 /// How often a bundle is asked for again while the broker is away.
 const FETCH_TRIES: usize = 30;
 const FETCH_PAUSE: Duration = Duration::from_secs(1);
+/// What an output may take of the record once it is escaped; more goes into the store.
+const RECORD_SHARE_MAX: usize = 12 * 1024;
 /// A file of a process, its output included, unless its app says otherwise.
 const FILE_BYTES_DEFAULT: u64 = 4 * 1024 * 1024 * 1024;
 
@@ -48,7 +51,17 @@ pub async fn run(runner: &Arc<Runner>, task: &Task, orders: Orders, reports: &Re
         Ok(files) => files,
         Err(error) => return Some(outcome::not_started(format!("the runner has no room to work: {error}"))),
     };
-    let ending = run_in(runner, task, &app, service, &files, orders, reports).await;
+    let process = Process {
+        runner,
+        task,
+        app: &app,
+        service: &task.service,
+        declared: service,
+        files: &files,
+        orders,
+        reports,
+    };
+    let ending = run_in(process).await;
     files.remove();
     ending
 }
@@ -66,70 +79,116 @@ pub async fn fetch(runner: &Runner, task: &Task) -> Result<Arc<App>, String> {
     Err("the app's bundle could not be fetched".to_owned())
 }
 
-async fn run_in(
-    runner: &Arc<Runner>,
-    task: &Task,
-    app: &App,
-    service: &Service,
-    files: &Files,
-    orders: Orders,
-    reports: &Reports,
-) -> Option<Ending> {
+async fn run_in(process: Process<'_>) -> Option<Ending> {
+    let Process { runner, task, files, .. } = process;
     if let Err(error) = input::write(&runner.bodies, &task.input, &files.input).await {
         tracing::error!(task = %task.id, %error, "an input could not be read");
         return Some(outcome::not_started("the input could not be read from the store"));
     }
-    let launch = launch(runner, task, app, service, files);
-    let started_at = clock::now();
-    let mut kept = match keeper::start(&runner.keeper, &launch).await {
-        Ok(kept) => kept,
-        Err(error) => return Some(outcome::not_started(error.to_string())),
+    let mut sink = Some(Sink::new(runner, &task.key(), task.epoch));
+    let run = match process.run(&mut sink).await {
+        Ran::Ended(run) => run,
+        Ran::NotStarted(error) => return Some(outcome::not_started(error)),
+        Ran::Gone => return None,
     };
-    runner.held.started(&task.key(), kept.pid(), started_at);
-    reports.started(started_at);
-    let stderr = kept
-        .take_stderr()
-        .map(|stderr| tokio::spawn(logs::collect(Arc::clone(runner), task.clone(), stderr)));
-    let status = kept.take_status().map(|status| Status::new(Arc::clone(runner), task, status));
-    let mut run = Supervision { kept, orders, reports, status, deadline: service.timeout, stopped: None };
-    let exit = run.supervise(started_at).await;
-    let order = *run.orders.order.borrow();
-    match order {
-        Order::Drop => return None,
-        Order::GiveBack if run.stopped.is_none() => {
-            reports.give_back();
-            return None;
-        }
-        Order::Run | Order::EndSolve | Order::Stop | Order::GiveBack => {}
+    if let Some(sink) = sink {
+        sink.close().await;
     }
-    let last_line = match stderr {
-        // Nothing holds the pipe any more, so the reader ends by itself.
-        Some(reader) => reader.await.unwrap_or_default(),
-        None => None,
-    };
-    let run = Run { started_at, exit, order, stopped: run.stopped, last_line };
     Some(finish(runner, &run, files).await)
 }
 
-fn launch(runner: &Runner, task: &Task, app: &App, service: &Service, files: &Files) -> Launch {
+/// One process: that of a task, or of one step of it. Its input lies in its file already.
+pub struct Process<'p> {
+    /// Where it runs.
+    pub runner: &'p Arc<Runner>,
+    /// For which task.
+    pub task: &'p Task,
+    /// Of which app.
+    pub app: &'p App,
+    /// Which of the app's services.
+    pub service: &'p str,
+    /// What the app says about that.
+    pub declared: &'p Service,
+    /// Its files.
+    pub files: &'p Files,
+    /// What it is told.
+    pub orders: Orders,
+    /// Whom its start and its phases are told.
+    pub reports: &'p Reports,
+}
+
+/// What became of a process.
+pub enum Ran {
+    /// It ended, and whatever it wrote is there.
+    Ended(Run),
+    /// It could not be started.
+    NotStarted(String),
+    /// It was ended because the claim is not ours any more or goes back; there is nothing to report.
+    Gone,
+}
+
+impl Process<'_> {
+    /// Runs it to its end. Its lines go into the sink, which comes back unless the process is `Gone`.
+    pub async fn run(self, sink: &mut Option<Sink>) -> Ran {
+        let Self { runner, task, reports, .. } = self;
+        let launch = launch(&self);
+        let started_at = clock::now();
+        let mut kept = match keeper::start(&runner.keeper, &launch).await {
+            Ok(kept) => kept,
+            Err(error) => return Ran::NotStarted(error.to_string()),
+        };
+        runner.held.started(&task.key(), kept.pid(), started_at);
+        reports.started(started_at);
+        let reader = match (kept.take_stderr(), sink.take()) {
+            (Some(stderr), Some(lines)) => Some(tokio::spawn(logs::collect(lines, stderr))),
+            (None, lines) => {
+                *sink = lines;
+                None
+            }
+            (Some(_), None) => None,
+        };
+        let status = kept.take_status().map(|status| Status::new(Arc::clone(runner), task, status));
+        let deadline = self.declared.timeout;
+        let mut run = Supervision { kept, orders: self.orders, reports, status, deadline, stopped: None };
+        let exit = run.supervise(started_at).await;
+        let order = *run.orders.order.borrow();
+        match order {
+            Order::Drop => return Ran::Gone,
+            Order::GiveBack if run.stopped.is_none() => {
+                reports.give_back();
+                return Ran::Gone;
+            }
+            Order::Run | Order::EndSolve | Order::Stop | Order::GiveBack => {}
+        }
+        if let Some(reader) = reader {
+            // Nothing holds the pipe any more, so the reader ends by itself.
+            *sink = reader.await.ok();
+        }
+        let last_line = sink.as_mut().and_then(Sink::take_last);
+        Ran::Ended(Run { started_at, exit, order, stopped: run.stopped, last_line })
+    }
+}
+
+fn launch(process: &Process<'_>) -> Launch {
+    let Process { runner, task, app, service, declared, files, .. } = process;
     let scratch = files.scratch.display().to_string();
     let mut env: BTreeMap<String, String> = BTreeMap::from([
         ("PATH".to_owned(), runner.path.clone()),
         ("HOME".to_owned(), scratch.clone()),
         ("LANG".to_owned(), "C.UTF-8".to_owned()),
     ]);
-    env.extend(service.env.clone());
+    env.extend(declared.env.clone());
     let own = [
         ("TASKLANE_TASK_ID", task.id.to_string()),
         ("TASKLANE_TENANT", task.tenant.clone()),
-        ("TASKLANE_SERVICE", task.service.clone()),
+        ("TASKLANE_SERVICE", (*service).to_owned()),
         ("TASKLANE_ATTEMPT", task.epoch.to_string()),
         (MARKER, scratch),
         ("TASKLANE_STATUS_FD", STATUS_FD.to_string()),
     ];
     env.extend(own.map(|(name, value)| (name.to_owned(), value)));
     Launch {
-        command: service.command.clone(),
+        command: declared.command.clone(),
         env,
         working_directory: app.folder.clone(),
         stdin: files.input.clone(),
@@ -239,7 +298,7 @@ async fn next_phase(status: &mut Option<Status>) -> Option<domain::Phase> {
 }
 
 async fn finish(runner: &Runner, run: &Run, files: &Files) -> Ending {
-    let (result, problem) = match store_output(runner, files).await {
+    let (result, problem) = match store_output(runner, files, INLINE_BYTES_MAX, BODY_BYTES_MAX).await {
         Ok(result) => (result, None),
         Err(error) => (None, Some(error.message)),
     };
@@ -249,20 +308,39 @@ async fn finish(runner: &Runner, run: &Run, files: &Files) -> Ending {
     Ending { started_at: Some(run.started_at), session: None, result, return_code: run.exit.code, error }
 }
 
-async fn store_output(runner: &Runner, files: &Files) -> Result<Option<Payload>, Error> {
+/// What the process wrote: for the record up to `inline`, else stored, up to `most`.
+pub async fn store_output(
+    runner: &Runner,
+    files: &Files,
+    inline: usize,
+    most: u64,
+) -> Result<Option<Payload>, Error> {
     let mut file = tokio::fs::File::open(&files.output).await.map_err(Error::internal)?;
     let size = file.metadata().await.map_err(Error::internal)?.len();
-    if size <= INLINE_BYTES_MAX as u64 {
-        let mut bytes = Vec::with_capacity(INLINE_BYTES_MAX);
-        file.read_to_end(&mut bytes).await.map_err(Error::internal)?;
-        return Ok(outcome::inline(&bytes));
+    let mut head = Vec::new();
+    if size <= inline as u64 {
+        file.read_to_end(&mut head).await.map_err(Error::internal)?;
+        // Control characters and quotes take more room in a record than they are.
+        let payload = outcome::inline(&head);
+        if payload.as_ref().is_some_and(|payload| takes(payload) <= RECORD_SHARE_MAX) {
+            return Ok(payload);
+        }
     }
-    if size > BODY_BYTES_MAX {
-        let message = format!("the response has {size} bytes; {BODY_BYTES_MAX} is the most");
+    if size > most {
+        let message = format!("the response has {size} bytes; {most} is the most");
         return Err(Error::new(wire::Code::TooLarge, message));
     }
+    let content_type = outcome::media_type(std::str::from_utf8(&head).ok().filter(|_| !head.is_empty()));
     let name = ids::random()?.simple().to_string();
-    let stored = runner.bodies.put(&name, Bytes::new(), file, BODY_BYTES_MAX).await?;
-    let content_type = Some(outcome::media_type(None).to_owned());
+    let stored = runner.bodies.put(&name, Bytes::from(head), file, most).await?;
+    let content_type = Some(content_type.to_owned());
     Ok(Some(Payload { content_type, size: stored.size, place: Place::Object(name) }))
+}
+
+fn takes(payload: &Payload) -> usize {
+    match &payload.place {
+        Place::Text(text) => serde_json::to_string(text).map_or(usize::MAX, |text| text.len()),
+        Place::Base64(text) => text.len(),
+        Place::Object(_) | Place::Empty => 0,
+    }
 }

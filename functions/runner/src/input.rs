@@ -29,6 +29,7 @@ pub async fn write(bodies: &Bodies, payload: &Payload, path: &Path) -> Result<()
     }
 }
 
-async fn put(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+/// Writes a small one.
+pub async fn put(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     tokio::fs::write(path, bytes).await.map_err(Error::internal)
 }

@@ -15,6 +15,7 @@ mod secrets;
 mod session;
 mod status;
 mod work;
+mod workflow;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -145,6 +146,9 @@ impl Runner {
                     let reports = Reports::begin(&runner, &task);
                     let ending = match task.runtime {
                         Runtime::Noop => Some(outcome::noop(&task)),
+                        Runtime::Command if task.workflow.is_some() => {
+                            workflow::run(&runner, &task, orders, &reports).await
+                        }
                         Runtime::Command => command::run(&runner, &task, orders, &reports).await,
                         Runtime::Session => session::run(&runner, &task, orders, &reports).await,
                         Runtime::Stream | Runtime::Webui => {

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use domain::{Epoch, Task, TaskKey};
+use domain::{Epoch, TaskKey};
 use service::clock;
 use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
-use wire::runner::{LogBatch, LogLine};
+use wire::runner::{LogBatch, LogLine, LogSource};
 use wire::{Code, subjects};
 
 use crate::Runner;
@@ -37,17 +37,16 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 /// The most characters of an error message.
 const MESSAGE_CHARS_MAX: usize = 4096;
 
-/// Reads everything a process writes and gives back its last line that says anything.
-pub async fn collect<R>(runner: Arc<Runner>, task: Task, stderr: R) -> Option<String>
+/// Reads everything a process writes, and gives the sink back.
+pub async fn collect<R>(mut sink: Sink, stderr: R) -> Sink
 where
     R: AsyncRead + Unpin + Send + 'static,
 {
-    let mut sink = Sink::new(&runner, &task.key(), task.epoch);
     let mut lines = Lines::new(stderr);
     while let Some(line) = lines.next().await {
         sink.put(&line);
     }
-    sink.close().await
+    sink
 }
 
 /// Where the lines of one claim go. Putting one in never waits.
@@ -56,6 +55,8 @@ pub struct Sink {
     queue: Arc<Queue>,
     storing: JoinHandle<()>,
     last: Vec<u8>,
+    /// The step of a workflow that the lines are about.
+    step: Option<u32>,
 }
 
 /// What waits for the broker.
@@ -80,7 +81,7 @@ impl Sink {
             bytes: 0,
             told: true,
         };
-        Self { sender, queue, storing: tokio::spawn(store.run(lines)), last: Vec::new() }
+        Self { sender, queue, storing: tokio::spawn(store.run(lines)), last: Vec::new(), step: None }
     }
 
     /// Takes a line, or drops and counts it where too much waits already.
@@ -89,12 +90,26 @@ impl Sink {
             self.last.clear();
             self.last.extend_from_slice(line);
         }
+        self.push(LogSource::Worker, line);
+    }
+
+    /// What follows is about this step of a workflow.
+    pub fn begin_step(&mut self, step: u32) {
+        self.step = Some(step);
+    }
+
+    /// A line of the runner's own.
+    pub fn say(&mut self, source: LogSource, text: &str) {
+        self.push(source, text.as_bytes());
+    }
+
+    fn push(&mut self, source: LogSource, line: &[u8]) {
         // Only this side adds, so what is read here can only be too much, never too little.
         if self.queue.bytes.load(Ordering::Relaxed) + line.len() + LINE_BYTES > WAITING_BYTES_MAX {
             self.queue.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let line = LogLine::new(clock::now(), clean(line));
+        let line = LogLine { source, step: self.step, ..LogLine::new(clock::now(), clean(line)) };
         self.queue.bytes.fetch_add(cost(&line), Ordering::Relaxed);
         if self.sender.send(line).is_err() {
             self.queue.dropped.fetch_add(1, Ordering::Relaxed);
@@ -102,11 +117,17 @@ impl Sink {
     }
 
     /// Waits a while until everything is stored and gives the last line that says anything.
-    pub async fn close(self) -> Option<String> {
+    pub async fn close(mut self) -> Option<String> {
+        let last = self.take_last();
         drop(self.sender);
         // A failed store has said so in the service's own log; the task itself goes on.
         let _ = timeout(CLOSE_PATIENCE, self.storing).await;
-        let last = clean(&self.last);
+        last
+    }
+
+    /// The last line of a process that says anything, and none of it for the next process.
+    pub fn take_last(&mut self) -> Option<String> {
+        let last = clean(&std::mem::take(&mut self.last));
         (!last.is_empty()).then(|| last.chars().take(MESSAGE_CHARS_MAX).collect())
     }
 }

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use domain::task::input::{Ending, Report};
 use domain::task::state::Phase;
+use domain::task::workflow::StepEnding;
 use domain::{Epoch, SessionId, Task, TaskKey, Timestamp};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use wire::Code;
+use wire::calls::report::Standing;
 use wire::runner::ClaimReport;
 
 use crate::Runner;
@@ -17,9 +19,15 @@ use crate::Runner;
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_LAST: Duration = Duration::from_secs(1);
 
+/// A report, and who waits for what becomes of it.
+struct Item {
+    report: Report,
+    taken: Option<oneshot::Sender<Standing>>,
+}
+
 /// The way of one claim's reports.
 pub struct Reports {
-    queue: mpsc::UnboundedSender<Report>,
+    queue: mpsc::UnboundedSender<Item>,
     sender: tokio::task::JoinHandle<bool>,
     runner: Arc<Runner>,
 }
@@ -55,7 +63,14 @@ impl Reports {
 
     fn push(&self, report: Report) {
         // The sender has ended only where the claim was refused, and then no report matters any more.
-        let _ = self.queue.send(report);
+        let _ = self.queue.send(Item { report, taken: None });
+    }
+
+    /// A step ended. Says how the claim stands after that; `None` where the report was refused.
+    pub async fn step(&self, ending: StepEnding) -> Option<Standing> {
+        let (taken, answer) = oneshot::channel();
+        self.queue.send(Item { report: Report::Step(ending), taken: Some(taken) }).ok()?;
+        answer.await.ok()
     }
 
     /// Reports the end and waits until that is accepted or refused. A result that nobody accepted is removed.
@@ -89,14 +104,14 @@ async fn send_all(
     runner: Arc<Runner>,
     key: TaskKey,
     epoch: Epoch,
-    mut reports: mpsc::UnboundedReceiver<Report>,
+    mut reports: mpsc::UnboundedReceiver<Item>,
 ) -> bool {
-    while let Some(report) = reports.recv().await {
+    while let Some(Item { report, taken }) = reports.recv().await {
         let mut pause = RETRY_FIRST;
-        loop {
+        let standing = loop {
             let report = ClaimReport { key: key.clone(), epoch, report: report.clone() };
             match runner.outbox.send(report).await {
-                Ok(_) => break,
+                Ok(standing) => break standing,
                 Err(error) => match error.code {
                     Code::StaleClaim | Code::TaskNotFound | Code::WrongState => {
                         tracing::info!(%key, %epoch, %error, "the claim does not hold any more");
@@ -123,6 +138,10 @@ async fn send_all(
                     }
                 },
             }
+        };
+        if let Some(taken) = taken {
+            // Who asked waits for it unless it has ended with its runner.
+            let _ = taken.send(standing);
         }
     }
     true
