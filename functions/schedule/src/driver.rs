@@ -17,6 +17,7 @@ use wire::{names, subjects};
 
 use crate::act::{Actor, Outcome};
 use crate::lease::Lease;
+use crate::ticker::Ticker;
 use crate::{SharedBoard, lanes};
 
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
@@ -46,6 +47,7 @@ pub async fn drive(context: Context, board: SharedBoard, ticks: Ticks) -> Result
         pause_until: 0,
         swept_at: 0,
     };
+    let mut ticker = Ticker::follow(broker);
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     let mut gauge = tokio::time::interval(GAUGE_EVERY);
     let mut due = Box::pin(tokio::time::sleep(Duration::ZERO));
@@ -60,6 +62,7 @@ pub async fn drive(context: Context, board: SharedBoard, ticks: Ticks) -> Result
             Some(beat) = beats.next() => driver.hear(beat.read::<Beat>().ok().map(|beat| beat.heartbeat)),
             Some(outcome) = outcomes.recv() => driver.settle(outcome),
             _ = sweep.tick() => driver.sweep(),
+            () = ticker.tick() => driver.move_on_by_tick(),
             () = &mut due => {}
             _ = gauge.tick() => driver.tell_gauge(broker).await,
             () = context.stop.cancelled() => break,
@@ -141,6 +144,17 @@ impl Driver {
         match left.and_then(|micros| u64::try_from(micros).ok()) {
             Some(micros) => again.min(Instant::now() + Duration::from_micros(micros)),
             None => again,
+        }
+    }
+
+    /// Moves on the jobs of the Task Engine whose time has come since its last tick.
+    fn move_on_by_tick(&mut self) {
+        if !self.held || !self.caught_up {
+            return;
+        }
+        let Ok(mut board) = self.board.lock() else { return };
+        for action in board.due_by_tick(clock::now(), self.ticks.millis()) {
+            self.actor.begin(action, None);
         }
     }
 

@@ -4,6 +4,7 @@
 mod act;
 mod driver;
 mod lease;
+mod ticker;
 
 use std::sync::{Arc, Mutex};
 
