@@ -23,3 +23,4 @@ mod shared_syncs;
 mod signatures;
 mod tidy;
 mod topology;
+mod workflows;
