@@ -276,7 +276,8 @@ async fn the_worked_example_of_slots_with_settings_that_act_at_once_and_survive(
     let kit = Kit::start().await;
     publish(&kit, STEPS).await;
     let engine = Engine { http: &kit.http };
-    for (name, setting) in [("max_jobs", json!("0")), ("priority_slots", json!(2)), ("colour", json!("red"))] {
+    for (name, setting) in [("max_jobs", json!("0")), ("priority_slots", json!(2)), ("colour", json!("red"))]
+    {
         engine.set(name, setting).await;
     }
     let file = kit.folder.path().join("slots").display().to_string();

@@ -17,11 +17,11 @@ use wire::Error;
 
 use crate::bundles::{App, NoApp};
 use crate::held::{Order, Orders};
+use crate::logs::Sink;
 use crate::outcome::{self, Run};
 use crate::reports::Reports;
 use crate::status::Status;
 use crate::work::{Files, MARKER};
-use crate::logs::Sink;
 use crate::{Runner, input, logs, work};
 
 /// The descriptor on which a process may report its status; one digit, as plain shells need it.

@@ -135,7 +135,8 @@ impl Steps<'_> {
     async fn ended(&mut self, step: &str, run: &Run, files: &Files) -> Next {
         let (output, error) = match run.error() {
             Some(error) => (None, Some(error)),
-            None => match command::store_output(self.runner, files, INLINE_BYTES_MAX, OUTPUT_BYTES_MAX).await {
+            None => match command::store_output(self.runner, files, INLINE_BYTES_MAX, OUTPUT_BYTES_MAX).await
+            {
                 Ok(output) => (output, None),
                 Err(error) => (None, Some(error.message)),
             },
@@ -291,9 +292,12 @@ mod tests {
 
     #[test]
     fn every_output_can_stand_inside_json() {
-        for (output, expected) in
-            [("", "null"), (" {\"a\": 1}\n", " {\"a\": 1}\n"), ("plain \"text\"", r#""plain \"text\"""#), ("{", "\"{\"")]
-        {
+        for (output, expected) in [
+            ("", "null"),
+            (" {\"a\": 1}\n", " {\"a\": 1}\n"),
+            ("plain \"text\"", r#""plain \"text\"""#),
+            ("{", "\"{\""),
+        ] {
             let embedded = embeddable(output.as_bytes().to_vec()).unwrap();
             assert_eq!(String::from_utf8(embedded).unwrap(), expected);
         }
