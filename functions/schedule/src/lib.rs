@@ -36,8 +36,6 @@ fn handle(board: &SharedBoard, ticks: Ticks, request: &ScheduleRequest) -> Resul
     Ok(match request {
         ScheduleRequest::Waiting { key } => ScheduleReply::Waiting(board.waiting(key, ticks.millis())),
         ScheduleRequest::Lanes => ScheduleReply::Lanes(lanes(&board)),
-        // The driver decides at every change, so whatever may start has been started.
-        ScheduleRequest::Push => ScheduleReply::Pushed,
     })
 }
 

@@ -201,7 +201,7 @@ impl Status {
     async fn waiting(&self, key: &TaskKey) -> Option<domain::lane::Waiting> {
         match self.broker.call(&ScheduleRequest::Waiting { key: key.clone() }).await {
             Ok(ScheduleReply::Waiting(waiting)) => waiting,
-            Ok(ScheduleReply::Lanes(_) | ScheduleReply::Pushed) | Err(_) => None,
+            Ok(ScheduleReply::Lanes(_)) | Err(_) => None,
         }
     }
 

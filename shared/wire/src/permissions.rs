@@ -20,7 +20,7 @@ pub struct Permissions {
 pub fn calls(function: Function) -> &'static [Function] {
     use Function::{Admin, Amend, Create, Delete, Interrupt, Logs, Report, Schedule, Sessions, Status};
     match function {
-        Function::Ingress => &[Create, Status, Interrupt, Amend, Delete, Logs, Sessions, Schedule, Admin],
+        Function::Ingress => &[Create, Status, Interrupt, Amend, Delete, Logs, Sessions, Admin],
         Function::Status | Function::Admin => &[Schedule],
         Function::Schedule => &[Delete],
         // Which run of a recurring task is the last one is known to `status` alone.

@@ -18,9 +18,6 @@ pub enum ScheduleRequest {
     },
     /// How full is each lane?
     Lanes,
-    /// Admit what may start now. It is decided at every change anyway, so there is nothing left to do; the
-    /// answer says that the deciding one is up.
-    Push,
 }
 
 /// What `schedule` replies.
@@ -31,8 +28,6 @@ pub enum ScheduleReply {
     Waiting(Option<Waiting>),
     /// The lanes by name.
     Lanes(Vec<LaneStatus>),
-    /// What may start has been admitted.
-    Pushed,
 }
 
 /// One lane at a moment. Also told on the subject `tasklane.lane`, for `create` to refuse by.
