@@ -10,12 +10,17 @@
 
 mod abuse;
 mod aimms;
+mod authorization;
 mod bodies;
 mod broker_away;
 mod cluster;
 mod dev;
+mod dialect_cases;
+mod idempotency;
+mod lanes;
 mod lifecycle;
 mod logs;
+mod permissions;
 mod restarts;
 mod schedules;
 mod sessions;

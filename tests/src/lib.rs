@@ -9,6 +9,7 @@
     reason = "a failing kit is a failing test"
 )]
 
+pub mod accounts;
 pub mod apps;
 pub mod history;
 pub mod http;

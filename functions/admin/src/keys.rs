@@ -91,6 +91,10 @@ impl Admin {
 /// Until when a key is valid that was asked for until then.
 pub(crate) fn end_of_life(asked: Option<Timestamp>, now: Timestamp) -> Result<Timestamp, Error> {
     let expires_at = asked.unwrap_or_else(|| now.plus_millis(LIFE_MAX_MILLIS));
+    if expires_at <= now {
+        let message = format!("a key that expires at {expires_at} would never be valid; name a later date");
+        return Err(Error::new(Code::BadRequest, message));
+    }
     if expires_at > now.plus_millis(LIFE_MAX_MILLIS + LIFE_SLACK_MILLIS) {
         return Err(Error::new(Code::BadRequest, "a key is valid for one year at the most"));
     }

@@ -1,19 +1,25 @@
 //! Lane limits: changed live, kept in their bucket, acted on by `schedule` at its next decision.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use broker::call::Requests;
 use broker::{Bucket, Feed, News};
 use domain::Caller;
 use domain::lane::{JOBS, LaneLimits, PRIORITY_LAST, STREAMS};
+use tokio::time::timeout;
 use wire::calls::admin::{AdminReply, LaneChange, LaneShown};
-use wire::calls::schedule::{ScheduleReply, ScheduleRequest};
+use wire::calls::schedule::{LaneStatus, ScheduleReply, ScheduleRequest};
 use wire::topology::{LANES, lane_key, tasks_lane};
-use wire::{Code, Error, names};
+use wire::{Code, Error, names, subjects};
 
 use crate::{Admin, shown};
 
 /// The lanes of no single tenant.
 const SHARED: [&str; 2] = [JOBS, STREAMS];
+/// A change is answered when it is in force, so that what its caller does next meets it. A `schedule` that is
+/// away must not hold the caller up for longer.
+const IN_FORCE: Duration = Duration::from_secs(2);
 
 impl Admin {
     pub(crate) async fn set_lane(
@@ -23,6 +29,7 @@ impl Admin {
         change: &LaneChange,
     ) -> Result<AdminReply, Error> {
         self.check_lane(caller, name).await?;
+        let told = self.broker.requests(subjects::LANE.to_owned(), false).await?;
         let changed = self
             .lanes
             .update(&lane_key(name), |found| {
@@ -32,6 +39,12 @@ impl Admin {
             })
             .await?;
         let limits = changed.unwrap_or_else(|| LaneLimits::of(name));
+        if timeout(IN_FORCE, until_told(told, name, &limits)).await.is_err() {
+            tracing::warn!(
+                lane = name,
+                "no schedule has told that it acts by the new limits; it will when it is up"
+            );
+        }
         Ok(AdminReply::Lanes(vec![LaneShown { name: name.to_owned(), limits, queued: None, running: None }]))
     }
 
@@ -88,6 +101,16 @@ impl Admin {
             }
         }
         lanes
+    }
+}
+
+/// Waits until the active `schedule` decides by these limits.
+async fn until_told(mut told: Requests, name: &str, limits: &LaneLimits) {
+    while let Some(message) = told.next().await {
+        let status = message.read::<LaneStatus>();
+        if status.is_ok_and(|status| status.name == name && status.limits == *limits) {
+            return;
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use service::clock::Ticks;
 use service::{Context, RunError, clock, ids};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use wire::calls::schedule::LaneStatus;
 use wire::runner::Beat;
 use wire::topology::LANES;
 use wire::{names, subjects};
@@ -54,18 +55,24 @@ pub async fn drive(context: Context, board: SharedBoard, ticks: Ticks) -> Result
     let mut news = Vec::with_capacity(NEWS_AT_ONCE);
     loop {
         tokio::select! {
+            biased;
+            () = context.stop.cancelled() => break,
+            // Before the tasks: one that was created after a change of its lane is decided on with the change.
+            Some(changed) = limits.next() => {
+                if let Some(lane) = driver.change_limits(changed) {
+                    driver.tell_gauge(broker, |told| told.name == lane).await;
+                }
+            }
+            Some(outcome) = outcomes.recv() => driver.settle(outcome),
+            Some(beat) = beats.next() => driver.hear(beat.read::<Beat>().ok().map(|beat| beat.heartbeat)),
+            _ = sweep.tick() => driver.sweep(),
+            () = ticker.tick() => driver.move_on_by_tick(),
+            _ = gauge.tick() => driver.tell_gauge(broker, |_| true).await,
             count = tasks.next_many(&mut news, NEWS_AT_ONCE) => {
                 if count == 0 { break }
                 driver.learn(news.drain(..));
             }
-            Some(changed) = limits.next() => driver.change_limits(changed),
-            Some(beat) = beats.next() => driver.hear(beat.read::<Beat>().ok().map(|beat| beat.heartbeat)),
-            Some(outcome) = outcomes.recv() => driver.settle(outcome),
-            _ = sweep.tick() => driver.sweep(),
-            () = ticker.tick() => driver.move_on_by_tick(),
             () = &mut due => {}
-            _ = gauge.tick() => driver.tell_gauge(broker).await,
-            () = context.stop.cancelled() => break,
         }
         driver.held = lease.is_held();
         due.as_mut().reset(driver.move_on_the_due());
@@ -101,12 +108,12 @@ impl Driver {
         }
     }
 
-    fn change_limits(&mut self, news: News<LaneLimits>) {
-        if let News::Value { key, value, .. } = news
-            && let (Some(lane), Ok(mut board)) = (names::text(&key), self.board.lock())
-        {
-            board.set_limits(&lane, Some(value));
-        }
+    /// Gives the lane that changed.
+    fn change_limits(&mut self, news: News<LaneLimits>) -> Option<String> {
+        let News::Value { key, value, .. } = news else { return None };
+        let lane = names::text(&key)?;
+        self.board.lock().ok()?.set_limits(&lane, Some(value));
+        Some(lane)
     }
 
     fn hear(&mut self, beat: Option<Heartbeat>) {
@@ -186,12 +193,12 @@ impl Driver {
         }
     }
 
-    async fn tell_gauge(&self, broker: &broker::Broker) {
+    async fn tell_gauge(&self, broker: &broker::Broker, wanted: impl Fn(&LaneStatus) -> bool) {
         if !self.held {
             return;
         }
         let all = self.board.lock().map(|board| lanes(&board)).unwrap_or_default();
-        for lane in all {
+        for lane in all.into_iter().filter(|lane| wanted(lane)) {
             broker.tell(subjects::LANE.to_owned(), &lane).await;
         }
     }

@@ -103,10 +103,10 @@ fn add_own(list: &mut Permissions, function: Function) {
         Function::Interrupt | Function::Amend => list.publish.push(subjects::RUNNER_ALL.to_owned()),
         Function::Sessions => list.subscribe.push(beat),
         Function::Status => list.subscribe.push(progress),
-        Function::Create => list.subscribe.push(subjects::LANE.to_owned()),
+        Function::Create | Function::Admin => list.subscribe.push(subjects::LANE.to_owned()),
         Function::Logs => list.subscribe.push(log),
         Function::Ingress => list.publish.push(subjects::PING_ALL.to_owned()),
-        Function::Provision | Function::Delete | Function::Report | Function::Admin => {}
+        Function::Provision | Function::Delete | Function::Report => {}
     }
 }
 
