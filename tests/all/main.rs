@@ -13,6 +13,7 @@ mod aimms;
 mod authorization;
 mod bodies;
 mod broker_away;
+mod callbacks;
 mod cluster;
 mod dev;
 mod dialect_cases;

@@ -15,6 +15,7 @@ pub mod history;
 pub mod http;
 pub mod process;
 pub mod raw;
+pub mod receiver;
 pub mod stored;
 pub mod symetry;
 pub mod wait;
@@ -52,6 +53,7 @@ pub fn options(folder: &TempDir) -> StackOptions {
     settings.durability = Durability::Interval;
     settings.keeper = Some(program());
     settings.slots = 16;
+    settings.outbound = settings.outbound.with_loopback();
     StackOptions {
         data: folder.path().join("data"),
         http: ([127, 0, 0, 1], 0).into(),

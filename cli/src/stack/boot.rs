@@ -290,6 +290,7 @@ pub fn run(function: Function, context: Context) -> BoxFuture<'static, Result<()
         Function::Interrupt => interrupt::run(context).boxed(),
         Function::Amend => amend::run(context).boxed(),
         Function::Delete => delete::run(context).boxed(),
+        Function::Callbacks => callbacks::run(context).boxed(),
         Function::Schedule => schedule::run(context).boxed(),
         Function::Logs => logs::run(context).boxed(),
         Function::Sessions => sessions::run(context).boxed(),

@@ -23,7 +23,8 @@ const INSTANCE: &str = "pcb442";
 const SECONDS: u64 = 8;
 
 /// Starts a stack, runs the task, checks the tour. Status 0 only if the tour is right.
-pub async fn demo(settings: Settings, exit: bool, json: bool) -> Result<ExitCode, CliError> {
+pub async fn demo(mut settings: Settings, exit: bool, json: bool) -> Result<ExitCode, CliError> {
+    settings.outbound = settings.outbound.with_loopback();
     let console = Console::new(json);
     let folder = tempfile::tempdir().map_err(StackError::text)?;
     let stop = CancellationToken::new();

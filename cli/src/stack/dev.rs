@@ -20,6 +20,7 @@ pub const TENANT: &str = "demo";
 /// Runs until SIGINT or SIGTERM, then drains and stops.
 pub async fn dev(mut settings: Settings, arguments: &DevArguments, json: bool) -> Result<ExitCode, CliError> {
     settings.durability = durability(arguments.durability);
+    settings.outbound = settings.outbound.with_loopback();
     let temporary =
         if arguments.data.is_none() { Some(tempfile::tempdir().map_err(StackError::text)?) } else { None };
     let data = match (&arguments.data, &temporary) {

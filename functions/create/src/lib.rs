@@ -14,6 +14,7 @@ use domain::task::input::{Input, Refusal};
 use domain::task::state::{POSITION_DEFAULT, Phase};
 use domain::task::workflow::Workflow;
 use domain::{Caller, Epoch, Right, Task, TaskId, TaskKey, TaskState};
+use service::outbound::Outbound;
 use service::{Context, RunError, clock, serve};
 use wire::calls::create::{CreateReply, CreateRequest, Target};
 use wire::records::{App, AppVersion};
@@ -25,6 +26,8 @@ use room::Room;
 
 /// How often a key may have been used for tasks that were deleted since, before it counts as worn out.
 const GENERATIONS_MAX: u32 = 100;
+/// Whom one task can tell its changes.
+const HOOKS_MAX: usize = 16;
 
 /// Serves until it is stopped.
 pub async fn run(context: Context) -> Result<(), RunError> {
@@ -35,6 +38,7 @@ pub async fn run(context: Context) -> Result<(), RunError> {
         apps: View::follow(Bucket::new(&context.broker, APPS)),
         lanes: View::follow(Bucket::new(&context.broker, LANES)),
         gauge: Gauge::follow(&context.broker),
+        outbound: context.settings.outbound.clone(),
     };
     serve(&context, move |request| {
         let function = function.clone();
@@ -50,12 +54,14 @@ struct Create {
     lanes: View<LaneLimits>,
     gauge: Gauge,
     room: Room,
+    outbound: Outbound,
 }
 
 impl Create {
     async fn handle(&self, request: CreateRequest) -> Result<CreateReply, Error> {
         check_names(&request)?;
         check_timing(&request)?;
+        self.check_hooks(&request)?;
         let found = match request.target {
             Target::Service => self.service(&request).await?,
             Target::Workflow => self.workflow(&request).await?,
@@ -74,6 +80,23 @@ impl Create {
         let task = record(&request, &found, lane, &limits);
         workflows::check_size(&task)?;
         self.write(&request, task).await
+    }
+
+    /// Addresses that are seen to lead nowhere allowed are refused at once; where a name leads is known when it is
+    /// dialled.
+    fn check_hooks(&self, request: &CreateRequest) -> Result<(), Error> {
+        if request.hooks.len() > HOOKS_MAX {
+            let message = format!("a task can tell its changes to at most {HOOKS_MAX} addresses");
+            return Err(Error::new(Code::BadRequest, message));
+        }
+        let gate = request.timing.as_ref().and_then(|timing| timing.gate.as_deref());
+        for url in request.hooks.iter().map(|hook| hook.url.as_str()).chain(gate) {
+            self.outbound.target(url).map_err(|why| {
+                let shown: String = url.chars().filter(|c| !c.is_control()).take(128).collect();
+                Error::new(Code::BadRequest, format!("{shown} can't be called: {why}"))
+            })?;
+        }
+        Ok(())
     }
 
     /// The app as it is now: what was published a moment ago must be found, and `latest` must be the one in

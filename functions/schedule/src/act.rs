@@ -5,9 +5,10 @@ use broker::{Broker, Known, Tasks};
 use domain::board::Action;
 use domain::task::input::Input;
 use domain::task::timing::successor;
-use domain::{Epoch, RunnerId, SessionId, Task, TaskKey};
+use domain::{Epoch, RunnerId, SessionId, Task, TaskKey, TaskState};
 use service::{clock, ids};
 use tokio::sync::mpsc;
+use wire::calls::callbacks::{CallbacksReply, CallbacksRequest};
 use wire::calls::delete::DeleteRequest;
 use wire::runner::Told;
 use wire::{Error, subjects};
@@ -20,6 +21,8 @@ pub enum Outcome {
     NotClaimed(TaskKey),
     /// The broker did not take it.
     BrokerFailed(TaskKey),
+    /// Its gate is closed, or could not be asked.
+    GateClosed(TaskKey),
 }
 
 /// Does the board's actions, each in a task of its own.
@@ -69,8 +72,7 @@ impl Actor {
             Action::Lose(key, epoch) => self.apply(&key, &Input::Lost { epoch }).await,
             Action::CheckClaim(key, epoch, runner) => self.check_claim(key, epoch, runner).await,
             Action::Due(key) => self.due(&key).await,
-            // Nobody asks gates yet, and no door takes a task with one.
-            Action::AskGate(key) => Err(Error::unavailable(format!("the gate of {key} can't be asked"))),
+            Action::AskGate(key) => self.ask_gate(key).await,
             Action::RemoveBodies(key) => self.broker.call(&DeleteRequest::Bodies { key }).await,
         }
     }
@@ -88,6 +90,41 @@ impl Actor {
             self.broker.tell(subjects::runner(runner), &Told::Drop { key, epoch }).await;
         }
         Ok(())
+    }
+
+    /// Has the gate of a task asked and moves the task on where it is open.
+    async fn ask_gate(&self, key: TaskKey) -> Result<(), Error> {
+        let Some((_, task)) = self.tasks.get(&key).await? else { return Ok(()) };
+        let gate = task.timing.and_then(|timing| timing.gate);
+        if task.state != TaskState::Scheduled {
+            return Ok(());
+        }
+        let open = match gate {
+            Some(url) => self.is_open(&key, url).await,
+            None => true,
+        };
+        if open {
+            return self.due(&key).await;
+        }
+        // As with claims: a driver that has ended needs no outcome.
+        let _ = self.outcomes.send(Outcome::GateClosed(key));
+        Ok(())
+    }
+
+    async fn is_open(&self, key: &TaskKey, url: String) -> bool {
+        match self.broker.call(&CallbacksRequest::Gate { url }).await {
+            Ok(CallbacksReply::Gate(gate)) => {
+                if let Some(why) = &gate.closed {
+                    tracing::debug!(%key, why, "a gate is closed");
+                }
+                gate.closed.is_none()
+            }
+            Ok(CallbacksReply::Deliveries(_)) => false,
+            Err(error) => {
+                tracing::warn!(%key, %error, "a gate could not be asked");
+                false
+            }
+        }
     }
 
     /// Moves a task into its lane. The next run of a recurring one is created first: if we die between the

@@ -8,7 +8,8 @@ use domain::Task;
 use domain::board::{Action, Heartbeat};
 use domain::lane::LaneLimits;
 use service::clock::Ticks;
-use service::{Context, RunError, clock, ids};
+use service::lease::Lease;
+use service::{Context, RunError, clock};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use wire::calls::schedule::LaneStatus;
@@ -17,7 +18,6 @@ use wire::topology::LANES;
 use wire::{names, subjects};
 
 use crate::act::{Actor, Outcome};
-use crate::lease::Lease;
 use crate::ticker::Ticker;
 use crate::{SharedBoard, lanes};
 
@@ -32,8 +32,7 @@ const NEWS_AT_ONCE: usize = 512;
 /// Follows everything and acts while the lease is held, until it is stopped.
 pub async fn drive(context: Context, board: SharedBoard, ticks: Ticks) -> Result<(), RunError> {
     let broker = &context.broker;
-    let name = ids::random().map_err(RunError::from_text)?.to_string();
-    let lease = Lease::compete(broker, name, context.stop.clone());
+    let lease = Lease::compete(broker, context.stop.clone()).map_err(RunError::from_text)?;
     let mut tasks = Feed::follow(Tasks::new(broker).bucket());
     let mut limits = Feed::follow(&Bucket::<LaneLimits>::new(broker, LANES));
     let mut beats =
@@ -128,6 +127,7 @@ impl Driver {
         match outcome {
             Outcome::Claimed(revision, task) => board.claimed(revision, *task, now),
             Outcome::NotClaimed(key) => board.not_claimed(&key),
+            Outcome::GateClosed(key) => board.gate_closed(&key, now),
             Outcome::BrokerFailed(key) => {
                 board.not_claimed(&key);
                 self.pause_until = now + CLAIM_PAUSE_MS;

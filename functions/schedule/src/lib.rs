@@ -3,7 +3,6 @@
 
 mod act;
 mod driver;
-mod lease;
 mod ticker;
 
 use std::sync::{Arc, Mutex};

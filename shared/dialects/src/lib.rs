@@ -22,6 +22,7 @@ use wire::{Code, Error};
 pub mod aimms_tasks;
 mod answer;
 mod body;
+pub mod callbacks;
 pub mod cases;
 mod headers;
 mod interval;

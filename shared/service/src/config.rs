@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use wire::Function;
 use wire::topology::{STORAGE_BYTES_DEFAULT, Sizes};
 
+use crate::outbound::Outbound;
+
 /// What an acknowledged task survives (design §10).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
@@ -77,6 +79,10 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// `TASKLANE_NATS_SERVER`: the broker's program, for `dev` and `demo`.
     pub nats_server: Option<PathBuf>,
+    /// `TASKLANE_OUTBOUND_ALLOW`: where callbacks and gates may lead beside public addresses.
+    pub outbound: Outbound,
+    /// `TASKLANE_CALLBACK_SECRET`: the file with the secret that signs callbacks of the Task Engine.
+    pub callback_secret: Option<PathBuf>,
     /// `PATH`, which task processes get, and in which programs are looked for.
     pub path: String,
     /// Where fetched programs are kept: `XDG_CACHE_HOME` or `HOME/.cache`, with `/tasklane`.
@@ -170,6 +176,8 @@ pub const KNOWN: &[&str] = &[
     "TASKLANE_LOG",
     "TASKLANE_LOG_FORMAT",
     "TASKLANE_NATS_SERVER",
+    "TASKLANE_OUTBOUND_ALLOW",
+    "TASKLANE_CALLBACK_SECRET",
     "TASKLANE_URL",
     "TASKLANE_API_KEY",
 ];
@@ -215,6 +223,13 @@ impl Settings {
                 }
             })?,
             nats_server: reader.text("TASKLANE_NATS_SERVER").map(PathBuf::from),
+            outbound: reader.parsed(
+                "TASKLANE_OUTBOUND_ALLOW",
+                "hosts, suffixes such as .corp.example, addresses and networks, with commas between",
+                Outbound::default(),
+                Outbound::parse,
+            )?,
+            callback_secret: reader.text("TASKLANE_CALLBACK_SECRET").map(PathBuf::from),
             path: reader.text("PATH").unwrap_or("/usr/local/bin:/usr/bin:/bin").to_owned(),
             cache: reader.folder("XDG_CACHE_HOME", ".cache"),
             data,
@@ -282,6 +297,7 @@ mod tests {
             ("TASKLANE_NATS_URL", "localhost"),
             ("TASKLANE_NATS_URL", "nats://a:4222,b:4222"),
             ("TASKLANE_LOG_FORMAT", "xml"),
+            ("TASKLANE_OUTBOUND_ALLOW", "10.0.0.0/99"),
         ];
         for (variable, value) in wrong {
             let error = read(&[(variable, value)]).unwrap_err();

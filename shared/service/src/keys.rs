@@ -10,6 +10,13 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use wire::Error;
 
+/// HMAC-SHA256 in lower hex, as callbacks are signed.
+pub fn signature(key: &[u8], message: &[u8]) -> String {
+    // Keys of every length are taken, so there is no error to be had.
+    let mac = <Hmac<Sha256> as Mac>::new_from_slice(key).map(|mac| mac.chain_update(message));
+    mac.map(|mac| HEXLOWER.encode(&mac.finalize().into_bytes())).unwrap_or_default()
+}
+
 const PREFIX: &str = "tl1";
 const ID_BYTES: usize = 10;
 const SECRET_BYTES: usize = 32;

@@ -23,6 +23,8 @@ pub enum Function {
     Amend,
     /// Deletes tasks and their bodies.
     Delete,
+    /// Tells others of changes, and asks gates: the only one that dials out.
+    Callbacks,
     /// Decides who starts, and repairs what was lost.
     Schedule,
     /// Serves log lines.
@@ -39,13 +41,14 @@ pub enum Function {
 
 impl Function {
     /// Every function, in the order in which they are started.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Provision,
         Self::Create,
         Self::Status,
         Self::Interrupt,
         Self::Amend,
         Self::Delete,
+        Self::Callbacks,
         Self::Schedule,
         Self::Logs,
         Self::Sessions,
@@ -65,6 +68,7 @@ impl Function {
             Self::Interrupt => "interrupt",
             Self::Amend => "amend",
             Self::Delete => "delete",
+            Self::Callbacks => "callbacks",
             Self::Schedule => "schedule",
             Self::Logs => "logs",
             Self::Sessions => "sessions",

@@ -18,15 +18,21 @@ pub struct Permissions {
 
 /// Whom a function calls.
 pub fn calls(function: Function) -> &'static [Function] {
-    use Function::{Admin, Amend, Create, Delete, Interrupt, Logs, Report, Schedule, Sessions, Status};
+    use Function::{
+        Admin, Amend, Callbacks, Create, Delete, Interrupt, Logs, Report, Schedule, Sessions, Status,
+    };
     match function {
         Function::Ingress => &[Create, Status, Interrupt, Amend, Delete, Logs, Sessions, Admin],
         Function::Status | Function::Admin => &[Schedule],
-        Function::Schedule => &[Delete],
+        Function::Schedule => &[Delete, Callbacks],
         // Which run of a recurring task is the last one is known to `status` alone.
         Function::Interrupt | Function::Amend | Function::Delete | Function::Logs => &[Status],
         Function::Runner => &[Report],
-        Function::Provision | Function::Create | Function::Sessions | Function::Report => &[],
+        Function::Provision
+        | Function::Create
+        | Function::Callbacks
+        | Function::Sessions
+        | Function::Report => &[],
     }
 }
 
@@ -106,7 +112,7 @@ fn add_own(list: &mut Permissions, function: Function) {
         Function::Create | Function::Admin => list.subscribe.push(subjects::LANE.to_owned()),
         Function::Logs => list.subscribe.push(log),
         Function::Ingress => list.publish.push(subjects::PING_ALL.to_owned()),
-        Function::Provision | Function::Delete | Function::Report => {}
+        Function::Provision | Function::Delete | Function::Callbacks | Function::Report => {}
     }
 }
 

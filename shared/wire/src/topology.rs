@@ -24,6 +24,8 @@ pub const LANES: &str = "lanes";
 pub const SETTINGS: &str = "settings";
 /// Sessions; key `<tenant>.<session id>`.
 pub const SESSIONS: &str = "sessions";
+/// How far the hooks of tasks are told; key like that of the task.
+pub const DELIVERIES: &str = "deliveries";
 /// Which replica of a function is the active one; key `<function>`.
 pub const LEASES: &str = "leases";
 /// Request and response bodies that are too large for a record.
@@ -150,7 +152,8 @@ fn expiring(stream: Stream) -> Stream {
 /// Every stream for the given sizes.
 pub fn streams(sizes: Sizes) -> Vec<Stream> {
     use Function::{
-        Admin, Amend, Create, Delete, Ingress, Interrupt, Logs, Report, Runner, Schedule, Sessions, Status,
+        Admin, Amend, Callbacks, Create, Delete, Ingress, Interrupt, Logs, Report, Runner, Schedule,
+        Sessions, Status,
     };
     let share = |percent: u64| sizes.storage_bytes / 100 * percent;
     let bucket = |name: &str, holds: &str, percent, written_by: &[Function], read_by: &[Function]| Stream {
@@ -181,7 +184,7 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
     // The broker knows this for streams without copies alone; with copies it shares the syncs anyway.
     let alone = sizes.replicas == 1;
     let task_writers = [Create, Amend, Schedule, Report, Interrupt, Delete];
-    let task_readers = [Create, Amend, Schedule, Report, Interrupt, Delete, Status, Logs];
+    let task_readers = [Create, Amend, Schedule, Report, Interrupt, Delete, Callbacks, Status, Logs];
     let app_readers = [Create, Amend, Status, Interrupt, Delete, Logs, Admin];
     vec![
         bucket(TASKS, "task records, key <tenant>.<task id>", 25, &task_writers, &task_readers),
@@ -195,12 +198,29 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
             ..bucket(SETTINGS, "settings of the Task Engine", 0, &[Admin], &[Admin, Schedule])
         },
         expiring(bucket(SESSIONS, "sessions, key <tenant>.<session id>", 1, &[Runner], &[Sessions])),
+        // What is lost of it with the power is told once more.
+        expiring(Stream {
+            unsynced: alone,
+            ..bucket(
+                DELIVERIES,
+                "how far the hooks of tasks are told, key <tenant>.<task id>",
+                3,
+                &[Callbacks],
+                &[Callbacks, Status],
+            )
+        }),
         // In a file though it is worth nothing after a restart: a stream in memory is itself gone with the
         // broker, and then nobody could be the active replica until `provision` runs again.
         Stream {
             unsynced: alone,
             max_bytes: 1024 * 1024,
-            ..bucket(LEASES, "which replica is active, key <function>", 0, &[Schedule], &[Schedule])
+            ..bucket(
+                LEASES,
+                "which replica is active, key <function>",
+                0,
+                &[Schedule, Callbacks],
+                &[Schedule, Callbacks],
+            )
         },
         objects(
             BODIES,

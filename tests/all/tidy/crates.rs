@@ -22,8 +22,9 @@ const LIBRARIES: [(&str, &[&str]); 9] = [
 /// What every function may use.
 const FUNCTION: [&str; 4] = ["broker", "domain", "service", "wire"];
 /// What single functions may use beside it.
-const FUNCTION_ALSO: [(&str, &[&str]); 3] = [
+const FUNCTION_ALSO: [(&str, &[&str]); 4] = [
     ("admin", &["bundle"]),
+    ("callbacks", &["dialects"]),
     ("ingress", &["dialects"]),
     ("runner", &["bundle", "keeper", "session-protocol"]),
 ];
@@ -33,9 +34,9 @@ const ABILITIES: &[(&str, &[&str])] = &[
     // The command line has it for the floor of `bench`, which is measured with the bare client.
     ("async-nats", &["broker", "cli", "tests"]),
     ("nkeys", &["cli"]),
-    ("hyper", &["cli", "ingress", "session-protocol", "tests"]),
-    ("hyper-util", &["cli", "ingress", "session-protocol", "tests"]),
-    ("hyper-rustls", &["cli"]),
+    ("hyper", &["callbacks", "cli", "ingress", "session-protocol", "tests"]),
+    ("hyper-util", &["callbacks", "cli", "ingress", "session-protocol", "tests"]),
+    ("hyper-rustls", &["callbacks", "cli"]),
     ("matchit", &["dialects"]),
     ("schemars", &["dialects"]),
     ("clap", &["cli"]),

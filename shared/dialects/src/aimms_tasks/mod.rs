@@ -11,3 +11,5 @@ mod v2;
 
 pub use v1::V1;
 pub use v2::V2;
+
+pub(crate) use model::word as state_word;

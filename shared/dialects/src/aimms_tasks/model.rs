@@ -164,11 +164,16 @@ pub(super) struct CurrentUser<'a> {
 }
 
 fn state(summary: &Summary) -> &'static str {
-    match summary.state {
+    word(summary.state, summary.is_solving())
+}
+
+/// The word for a state; `solving` is what the process does while it runs.
+pub(crate) fn word(state: TaskState, solving: bool) -> &'static str {
+    match state {
         // AIMMS has no words for what waits for its time or is held back: it waits.
         TaskState::Scheduled | TaskState::Queued | TaskState::Paused | TaskState::Stopped => "queued",
         TaskState::Assigned => "assigned",
-        TaskState::Running if summary.is_solving() => "solving",
+        TaskState::Running if solving => "solving",
         TaskState::Running => "running",
         TaskState::Completed => "completed",
         // A deleted task is shown to nobody. Should one ever come here, a client that waits for its end must see one.

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod amend;
+pub mod callbacks;
 pub mod create;
 pub mod delete;
 pub mod interrupt;

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use broker::{Broker, Bucket, WriteError};
 use serde::{Deserialize, Serialize};
-use service::CancellationToken;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use wire::Function;
 use wire::topology::LEASES;
 
-const KEY: &str = "schedule";
+use crate::ids;
+
 const RENEW_EVERY: Duration = Duration::from_millis(500);
 /// A renewal lets its holder act for this long.
 const ACT_FOR: Duration = Duration::from_millis(1_500);
@@ -31,11 +33,12 @@ pub struct Lease {
 
 impl Lease {
     /// Begins to compete for the lease, until `stop`; then gives it back.
-    pub fn compete(broker: &Broker, name: String, stop: CancellationToken) -> Self {
+    pub fn compete(broker: &Broker, stop: CancellationToken) -> Result<Self, wire::Error> {
+        let (function, name) = (broker.function(), ids::random()?.to_string());
         let bucket = Bucket::new(broker, LEASES);
         let (sender, until) = watch::channel(None);
         let keeper = tokio::spawn(async move {
-            let mut keeper = Keeper { bucket, name, revision: None, silent: None };
+            let mut keeper = Keeper { function, bucket, name, revision: None, silent: None };
             let mut ticks = tokio::time::interval(RENEW_EVERY);
             loop {
                 tokio::select! {
@@ -50,12 +53,17 @@ impl Lease {
             sender.send_replace(None);
             keeper.give_back().await;
         });
-        Self { until, keeper }
+        Ok(Self { until, keeper })
     }
 
     /// Whether this replica may act at this moment.
     pub fn is_held(&self) -> bool {
-        self.until.borrow().is_some_and(|until| Instant::now() < until)
+        self.permit().is_valid()
+    }
+
+    /// The same, for work that goes on beside.
+    pub fn permit(&self) -> Permit {
+        Permit(self.until.clone())
     }
 
     /// Ends after the lease was given back.
@@ -65,7 +73,19 @@ impl Lease {
     }
 }
 
+/// Says whether the replica may act.
+#[derive(Clone)]
+pub struct Permit(watch::Receiver<Option<Instant>>);
+
+impl Permit {
+    /// Whether it may at this moment.
+    pub fn is_valid(&self) -> bool {
+        self.0.borrow().is_some_and(|until| Instant::now() < until)
+    }
+}
+
 struct Keeper {
+    function: Function,
     bucket: Bucket<Holder>,
     name: String,
     /// Our own last renewal.
@@ -79,7 +99,7 @@ impl Keeper {
         if let Some(revision) = self.revision {
             return self.write(revision).await;
         }
-        match self.bucket.get(KEY).await {
+        match self.bucket.get(self.function.name()).await {
             Ok(None) => self.write(0).await,
             Ok(Some((revision, holder))) => {
                 let since = match self.silent {
@@ -95,7 +115,7 @@ impl Keeper {
     }
 
     async fn write(&mut self, revision: u64) -> bool {
-        match self.bucket.write(KEY, revision, &Holder { holder: self.name.clone() }).await {
+        match self.bucket.write(self.function.name(), revision, &Holder { holder: self.name.clone() }).await {
             Ok(revision) => {
                 self.revision = Some(revision);
                 true
@@ -116,7 +136,8 @@ impl Keeper {
 
     async fn give_back(&mut self) {
         if let Some(revision) = self.revision
-            && let Err(error) = self.bucket.write(KEY, revision, &Holder { holder: String::new() }).await
+            && let Err(error) =
+                self.bucket.write(self.function.name(), revision, &Holder { holder: String::new() }).await
         {
             tracing::debug!(%error, "the lease was not given back; it frees itself in two seconds");
         }
