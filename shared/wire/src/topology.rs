@@ -149,14 +149,15 @@ fn expiring(stream: Stream) -> Stream {
     Stream { expiring: true, ..stream }
 }
 
-/// Every stream for the given sizes.
-pub fn streams(sizes: Sizes) -> Vec<Stream> {
-    use Function::{
-        Admin, Amend, Callbacks, Create, Delete, Ingress, Interrupt, Logs, Report, Runner, Schedule,
-        Sessions, Status,
-    };
-    let share = |percent: u64| sizes.storage_bytes / 100 * percent;
-    let bucket = |name: &str, holds: &str, percent, written_by: &[Function], read_by: &[Function]| Stream {
+/// A bucket that takes some hundredths of the storage. The two lists are its writers and its readers.
+fn bucket(
+    sizes: Sizes,
+    name: &str,
+    holds: &str,
+    percent: u64,
+    (written_by, read_by): (&[Function], &[Function]),
+) -> Stream {
+    Stream {
         name: name.to_owned(),
         kind: Kind::Bucket,
         holds: holds.to_owned(),
@@ -164,7 +165,7 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
         unsynced: false,
         discard_old: false,
         max_per_subject: 1,
-        max_bytes: share(percent),
+        max_bytes: sizes.storage_bytes / 100 * percent,
         max_message_bytes: RECORD_BYTES_MAX,
         max_age_seconds: 0,
         expiring: false,
@@ -172,6 +173,17 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
         replicas: sizes.replicas,
         written_by: written_by.to_vec(),
         read_by: read_by.to_vec(),
+    }
+}
+
+/// Every stream for the given sizes.
+pub fn streams(sizes: Sizes) -> Vec<Stream> {
+    use Function::{
+        Admin, Amend, Callbacks, Create, Delete, Ingress, Interrupt, Logs, Report, Runner, Schedule,
+        Sessions, Status,
+    };
+    let bucket = |name: &str, holds: &str, percent, written_by: &[Function], read_by: &[Function]| {
+        bucket(sizes, name, holds, percent, (written_by, read_by))
     };
     let objects = |name: &str, holds: &str, percent, written_by: &[Function], read_by: &[Function]| Stream {
         kind: Kind::Objects,
@@ -185,6 +197,7 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
     let alone = sizes.replicas == 1;
     let task_writers = [Create, Amend, Schedule, Report, Interrupt, Delete];
     let task_readers = [Create, Amend, Schedule, Report, Interrupt, Delete, Callbacks, Status, Logs];
+    let active = [Schedule, Callbacks];
     let app_readers = [Create, Amend, Status, Interrupt, Delete, Logs, Admin];
     vec![
         bucket(TASKS, "task records, key <tenant>.<task id>", 25, &task_writers, &task_readers),
@@ -203,8 +216,8 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
             unsynced: alone,
             ..bucket(
                 DELIVERIES,
-                "how far the hooks of tasks are told, key <tenant>.<task id>",
-                3,
+                "how far hooks are told, key as in tasks",
+                2,
                 &[Callbacks],
                 &[Callbacks, Status],
             )
@@ -214,13 +227,7 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
         Stream {
             unsynced: alone,
             max_bytes: 1024 * 1024,
-            ..bucket(
-                LEASES,
-                "which replica is active, key <function>",
-                0,
-                &[Schedule, Callbacks],
-                &[Schedule, Callbacks],
-            )
+            ..bucket(LEASES, "which replica is active, key <function>", 0, &active, &active)
         },
         objects(
             BODIES,
