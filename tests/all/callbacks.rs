@@ -9,10 +9,11 @@ use domain::task::state::Origin;
 use domain::task::timing::Timing;
 use domain::{Caller, Payload, TaskId, TaskKey};
 use http::Method;
+use serde_json::{Value, json};
 use service::outbound::Outbound;
 use service::{clock, ids, keys};
 use tests::Kit;
-use tests::apps::{noop_app, shell_app};
+use tests::apps::{App, noop_app, shell_app};
 use tests::http::Answer;
 use tests::receiver::{Answers, Received, Receiver};
 use tests::wait::until;
@@ -123,7 +124,74 @@ async fn a_receiver_that_fails_is_told_again_and_one_state_is_tried_once() {
     .await;
     assert_eq!((told[0].failed, told[0].attempts), (0, 0));
     assert_eq!(told[0].last_error.as_deref(), Some("it answered 503"));
+    let shown = kit.http.get(&format!("/tasklane/v1/tasks/{}", key.id)).await.expect(200).json();
+    assert_eq!(shown["deliveries"][0]["delivered"], 1, "{shown}");
     assert_eq!(states(&until_told(&hook).await), LIFE, "what failed is not told again");
+    kit.stop().await;
+}
+
+const STEPS: &str = r#"
+name = "steps"
+version = "1.0"
+runtime = "command"
+[services.first]
+command = ["sh", "-c", "cat"]
+[services.never]
+command = ["sh", "-c", "echo no more >&2; exit 9"]
+[services.last]
+command = ["sh", "-c", "echo '{\"files\":[\"a.mp4\"],\"metadata\":{\"duration\":7}}'"]
+[workflows.good]
+steps = ["first", "last"]
+[workflows.bad]
+steps = ["first", "never", "last"]
+"#;
+
+async fn submit(kit: &Kit, workflow: &str, receiver: &Receiver) -> u64 {
+    let parameters = json!({
+        "content_id": "c1", "custom_data": { "x": 1 }, "rest_endpoints": [format!("{}/cb", receiver.url)],
+    });
+    let body = json!({ "client": "demo", "job": { "workflow": workflow }, "parameters": parameters });
+    let key = kit.http.key().unwrap_or_default();
+    let headers = [("client", "demo"), ("api-key", key), ("Content-Type", "application/json")];
+    let answer = kit.http.send(Method::POST, "/job", &headers, body.to_string()).await.unwrap();
+    assert!(answer.status.is_success(), "{answer:?}");
+    answer.json()["id"].as_str().unwrap().parse().unwrap()
+}
+
+/// The callbacks of a job, once its end is among them: each as its event or status, with the id of the step.
+async fn told_of_job(receiver: &Receiver, job: u64) -> (Vec<String>, Value) {
+    until("the end of the job is told", || async {
+        let all: Vec<Value> = receiver.received().iter().map(Received::json).collect();
+        let words = all.iter().map(|one| match one["event"].as_str() {
+            Some(event) => format!("{} {event}", one["task_id"].as_u64().unwrap() - job * 1_000),
+            None => one["status"].as_str().unwrap().to_owned(),
+        });
+        let words: Vec<String> = words.collect();
+        match all.last() {
+            Some(last) if last["status"].is_string() => Ok((words, last.clone())),
+            Some(_) | None => Err(words),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_job_tells_each_step_and_its_end_in_order() {
+    let kit = Kit::start().await;
+    App { manifest: STEPS, files: &[] }.publish(&kit.http).await.expect(200);
+    kit.http.patch("/tasklane/v1/lanes/jobs", r#"{"retry_limit":0}"#).await.expect(200);
+    let good = Receiver::start().await;
+    let job = submit(&kit, "good", &good).await;
+    let (words, end) = told_of_job(&good, job).await;
+    assert_eq!(words, ["1 start", "1 complete", "2 start", "2 complete", "completed"]);
+    assert_eq!((&end["job_id"], &end["content_id"]), (&job.into(), &"c1".into()));
+    assert_eq!((&end["files"], &end["metadata"]["duration"]), (&json!(["a.mp4"]), &7.into()));
+    assert_eq!(end["custom_data"], json!({ "x": 1 }));
+    let bad = Receiver::start().await;
+    let job = submit(&kit, "bad", &bad).await;
+    let (words, end) = told_of_job(&bad, job).await;
+    assert_eq!(words, ["1 start", "1 complete", "2 start", "2 fail", "failed"]);
+    assert_eq!(end["workflow"], "bad");
     kit.stop().await;
 }
 

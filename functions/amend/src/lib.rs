@@ -5,12 +5,13 @@
 use broker::{Broker, Known, Tasks};
 use domain::Right;
 use domain::list::Summary;
-use domain::task::input::{Effect, Input};
+use domain::task::input::{Amendment, Effect, Input};
 use service::apps::Apps;
+use service::outbound::Outbound;
 use service::{Context, RunError, clock, serve};
 use wire::calls::amend::{AmendChange, AmendRequest};
 use wire::runner::Told;
-use wire::{Error, subjects};
+use wire::{Code, Error, subjects};
 
 /// Serves until it is stopped.
 pub async fn run(context: Context) -> Result<(), RunError> {
@@ -18,6 +19,7 @@ pub async fn run(context: Context) -> Result<(), RunError> {
         tasks: Tasks::new(&context.broker),
         apps: Apps::follow(&context.broker),
         broker: context.broker.clone(),
+        outbound: context.settings.outbound.clone(),
     };
     serve(&context, move |request| {
         let function = function.clone();
@@ -31,11 +33,16 @@ struct Amend {
     tasks: Tasks,
     apps: Apps,
     broker: Broker,
+    outbound: Outbound,
 }
 
 impl Amend {
     async fn handle(&self, request: AmendRequest) -> Result<Summary, Error> {
         let AmendRequest { caller, id, run, change } = request;
+        if let AmendChange::Amend(Amendment { gate: Some(url), .. }) = &change {
+            let refuse = |why| Error::new(Code::BadRequest, format!("the gate can't be asked: {why}"));
+            self.outbound.target(url).map_err(refuse)?;
+        }
         let (revision, task) = service::runs::find(&self.broker, &self.tasks, &caller, id, run).await?;
         self.apps.check(&caller, &task, &[Right::Read, Right::Execute]).await?;
         let key = task.key();

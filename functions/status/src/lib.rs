@@ -15,9 +15,10 @@ use domain::{Caller, Right, Task, TaskKey, TaskState};
 use service::apps::Apps;
 use service::{Context, RunError, clock, serve};
 use wire::Error;
+use wire::calls::callbacks::Delivery;
 use wire::calls::schedule::{ScheduleReply, ScheduleRequest};
 use wire::calls::status::{Page, StatusReply, StatusRequest, TaskStatus};
-use wire::topology::{LANES, lane_key};
+use wire::topology::{DELIVERIES, LANES, lane_key, task_key};
 
 use picture::Picture;
 
@@ -95,6 +96,7 @@ impl Status {
                 result: ended.result,
                 progress: None,
                 waiting: None,
+                deliveries: Vec::new(),
             });
         }
         let mut task = self.record(&key).await?;
@@ -114,7 +116,14 @@ impl Status {
         let asked = matches!(task.state, TaskState::Queued | TaskState::Scheduled) && wait.is_zero();
         let waiting = if asked { self.waiting(&key).await } else { None };
         let progress = self.picture.progress(&key).filter(|progress| progress.epoch == task.epoch);
-        Ok(TaskStatus { summary: Summary::from(&task), result: task.result, progress, waiting })
+        let told = wait.is_zero() && !task.hooks.is_empty();
+        let deliveries = if told { self.deliveries(&key).await? } else { Vec::new() };
+        Ok(TaskStatus { summary: Summary::from(&task), result: task.result, progress, waiting, deliveries })
+    }
+
+    async fn deliveries(&self, key: &TaskKey) -> Result<Vec<Delivery>, Error> {
+        let bucket = Bucket::<Vec<Delivery>>::new(&self.broker, DELIVERIES);
+        Ok(bucket.get(&task_key(key)).await?.map(|(_, hooks)| hooks).unwrap_or_default())
     }
 
     /// The end of a task that the picture shows and that has not ended yet. It shows both that the task is there

@@ -4,6 +4,7 @@ use domain::Timestamp;
 use domain::lane::Waiting;
 use domain::list::Summary;
 use serde::Serialize;
+use wire::calls::callbacks::Delivery;
 use wire::calls::status::TaskStatus;
 
 /// One task. `progress`, `message`, `waiting` and `result` are there only where one task was asked for.
@@ -22,6 +23,9 @@ pub(super) struct Task<'a> {
     message: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting: Option<&'a Waiting>,
+    /// How far its hooks are told.
+    #[serde(skip_serializing_if = "<[Delivery]>::is_empty")]
+    deliveries: &'a [Delivery],
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<Response<'a>>,
 }
@@ -43,6 +47,7 @@ impl<'a> Task<'a> {
             progress: None,
             message: None,
             waiting: None,
+            deliveries: &[],
             result: None,
         }
     }
@@ -55,6 +60,7 @@ impl<'a> Task<'a> {
             progress: progress.and_then(|said| said.progress),
             message: progress.and_then(|said| said.message.as_deref()),
             waiting: status.waiting.as_ref(),
+            deliveries: &status.deliveries,
             result: result
                 .map(|body| Response { content_type: body.content_type.as_deref(), size: body.size }),
             ..Self::new(&status.summary, now)

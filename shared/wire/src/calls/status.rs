@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Function;
 use crate::calls::Call;
+use crate::calls::callbacks::Delivery;
 use crate::runner::Progress;
 
 /// Calls to `status`.
@@ -95,6 +96,9 @@ pub struct TaskStatus {
     pub progress: Option<Progress>,
     /// Why it waits, while it does.
     pub waiting: Option<Waiting>,
+    /// How far its hooks are told, in the order in which it has them; empty where it was waited for.
+    #[serde(default)]
+    pub deliveries: Vec<Delivery>,
 }
 
 /// One page of a list.
