@@ -21,6 +21,7 @@ mod idempotency;
 mod lanes;
 mod lifecycle;
 mod logs;
+mod names;
 mod permissions;
 mod restarts;
 mod schedules;

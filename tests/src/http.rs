@@ -147,3 +147,12 @@ impl Http {
         self.get(&format!("/pro-api/v2/tasks/{id}/response")).await
     }
 }
+
+/// A text as one segment of a path or one value of a query, every byte of doubt escaped.
+pub fn percent_encoded(text: &str) -> String {
+    let escaped = text.bytes().map(|byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    });
+    escaped.collect()
+}
