@@ -18,6 +18,7 @@ mod cluster;
 mod dev;
 mod dialect_cases;
 mod idempotency;
+mod jobs;
 mod lanes;
 mod lifecycle;
 mod logs;
