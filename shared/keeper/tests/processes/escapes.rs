@@ -18,8 +18,8 @@ struct Outside {
 
 impl Outside {
     fn new() -> Self {
-        // Not in the machine's folder for temporary files, which tasks may write.
-        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        // Not below /tmp, which tasks may write, and where a checkout with its target folder may well lie.
+        let folder = TempDir::new_in("/var/tmp").unwrap();
         fs::create_dir(folder.path().join("keys")).unwrap();
         fs::write(folder.path().join("keys/secret"), "SECRET").unwrap();
         fs::copy("/bin/true", folder.path().join("keys/program")).unwrap();
