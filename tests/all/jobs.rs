@@ -57,7 +57,10 @@ async fn a_job_runs_its_steps_and_its_log_tells_them() {
     let kit = kit().await;
     let id = submit(&kit.http, json!({ "workflow": "publish", "priority": "2" })).await;
     let job = until_state(&kit.http, &id, "completed").await;
-    assert_eq!((&job["failed"], &job["priority"], &job["client"]), (&json!(false), &json!(2), &json!("demo")));
+    assert_eq!(
+        (&job["failed"], &job["priority"], &job["client"]),
+        (&json!(false), &json!(2), &json!("demo"))
+    );
     assert_eq!(job["parameters"], json!({ "content_id": "c1" }));
     let rows = kit.http.with_key(None).get(&format!("/logs/{id}")).await.expect(200).json();
     let rows = rows.as_array().expect("rows");
