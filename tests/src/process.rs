@@ -198,6 +198,7 @@ pub fn serve_command(kit: &Kit, functions: &[Function]) -> Command {
         .env("TASKLANE_NATS_URL", &settings.nats_url)
         .env("TASKLANE_KEYS", &settings.keys)
         .env("TASKLANE_PEPPER", &settings.pepper)
+        .env("TASKLANE_MASTER_KEY", &settings.master_key)
         .env("TASKLANE_WORK", &settings.work)
         .env("TASKLANE_DURABILITY", settings.durability.name())
         .env("TASKLANE_SLOTS", settings.slots.to_string())
