@@ -44,10 +44,14 @@ async fn until_told(receiver: &Receiver) -> Vec<Received> {
 /// A task as the Task Engine's door makes it, with hooks and a gate.
 async fn create(kit: &Kit, hooks: &[&str], gate: Option<String>) -> TaskKey {
     let broker = kit.stack.connect(Function::Ingress).await.unwrap();
+    broker.call(&request(hooks, gate)).await.unwrap().task.key()
+}
+
+fn request(hooks: &[&str], gate: Option<String>) -> CreateRequest {
     let hook = |url: &&str| Hook { kind: HookKind::RestEndpoint, url: (*url).to_owned() };
     let timing =
         gate.map(|url| Timing { run_at: clock::now(), gate: Some(url), every: None, by_tick: false });
-    let request = CreateRequest {
+    CreateRequest {
         caller: Caller { tenant: "demo".to_owned(), user: "admin".to_owned(), admin: true },
         id: TaskId(ids::random().unwrap()),
         app: "noop".to_owned(),
@@ -61,8 +65,7 @@ async fn create(kit: &Kit, hooks: &[&str], gate: Option<String>) -> TaskKey {
         input: Payload::default(),
         input_digest: String::new(),
         idempotency_key: None,
-    };
-    broker.call(&request).await.unwrap().task.key()
+    }
 }
 
 async fn deliveries(kit: &Kit, key: &TaskKey) -> Vec<Delivery> {
@@ -301,5 +304,32 @@ async fn a_gate_lets_its_task_through_once_it_is_open() {
     kit.http.until_state(&key.id.to_string(), &["completed"]).await;
     let asked = gate.received();
     assert!(asked.len() >= 3 && asked.iter().all(|one| one.method == Method::GET), "{asked:?}");
+    kit.stop().await;
+}
+
+#[tokio::test]
+async fn a_thousand_gates_that_never_answer_delay_no_due_task() {
+    let kit = Kit::start().await;
+    noop_app(&kit.http, "noop").await;
+    // It listens and never accepts.
+    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let gate = format!("http://{}", dead.local_addr().unwrap());
+    let broker = kit.stack.connect(Function::Ingress).await.unwrap();
+    let creates = (0..1_000).map(|_| {
+        let (broker, request) = (&broker, request(&[], Some(gate.clone())));
+        async move { broker.call(&request).await.unwrap() }
+    });
+    let held = futures_util::future::join_all(creates).await;
+    let created = kit.http.post("/pro-api/v2/tasks/noop/run?scheduleIn=PT1S", "{}").await.expect(200).json();
+    let id = created["id"].as_str().unwrap();
+    kit.http.until_ended(id).await;
+    let task = kit.http.get(&format!("/tasklane/v1/tasks/{id}")).await.expect(200).json();
+    let time = |value: &Value| domain::Timestamp::parse(value.as_str().unwrap()).unwrap();
+    let late = time(&task["assigned_at"]).seconds_since(time(&task["timing"]["run_at"]));
+    assert!(late < 2.0, "{late} s late: {task}");
+    for held in held.iter().map(|reply| reply.task.id) {
+        let task = kit.http.get(&format!("/tasklane/v1/tasks/{held}")).await.expect(200).json();
+        assert_eq!(task["state"], "scheduled", "a gate that does not answer is closed");
+    }
     kit.stop().await;
 }

@@ -11,6 +11,7 @@ mod post;
 use std::sync::Arc;
 
 use broker::Bucket;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use service::{Context, RunError, serve};
 use tokio::sync::Semaphore;
 use wire::Error;
@@ -22,8 +23,12 @@ use dial::Dialer;
 /// Gates that are asked at once; further ones wait, and none of them holds up a delivery.
 const GATES_AT_ONCE: usize = 512;
 
+/// Open files that all gates and deliveries at once need, with some for the broker.
+const FILES_WANTED: u64 = 4_096;
+
 /// Serves until it is stopped.
 pub async fn run(context: Context) -> Result<(), RunError> {
+    allow_files();
     let dialer = Arc::new(Dialer::new(context.settings.outbound.clone()));
     let deliveries: Bucket<Vec<Delivery>> = Bucket::new(&context.broker, DELIVERIES);
     let post = tokio::spawn(post::deliver(context.clone(), Arc::clone(&dialer), deliveries.clone()));
@@ -47,4 +52,14 @@ pub async fn run(context: Context) -> Result<(), RunError> {
     .await;
     post.await.map_err(RunError::from_text)??;
     served
+}
+
+/// Most machines allow 1024 open files at first and many more to who asks. With too few of them a request fails as
+/// if its receiver were away.
+fn allow_files() {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    let wanted = hard.min(FILES_WANTED).max(soft);
+    if let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, wanted, hard) {
+        tracing::warn!(%error, soft, "no more files may be opened than were allowed at first");
+    }
 }
