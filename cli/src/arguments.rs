@@ -90,6 +90,22 @@ pub enum AppCommand {
     },
     /// List the apps and versions that the key may see
     List,
+    /// Start the process of a session app here and say what it gets wrong in the session protocol
+    Check(CheckArguments),
+}
+
+/// `app check …`.
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    /// The app folder
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// A service of the app to run a task of; without it only what needs no task is checked
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+    pub service: Option<String>,
+    /// The body of that task
+    #[arg(long, default_value = "{}")]
+    pub input: String,
 }
 
 /// `grant …`.

@@ -18,6 +18,7 @@ mod cli;
 mod cluster;
 mod dev;
 mod dialect_cases;
+mod examples;
 mod idempotency;
 mod jobs;
 mod lanes;

@@ -1,4 +1,6 @@
-//! `app publish` and `app list`.
+//! `app publish`, `app list` and `app check`.
+
+mod check;
 
 use std::path::PathBuf;
 
@@ -24,6 +26,7 @@ pub async fn run(context: &Context, command: AppCommand) -> Result<(), CliError>
     match command {
         AppCommand::Publish { directory, latest } => publish(context, directory, latest).await,
         AppCommand::List => list(context).await,
+        AppCommand::Check(arguments) => check::run(context, arguments).await,
     }
 }
 

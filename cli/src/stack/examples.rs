@@ -25,6 +25,13 @@ const EXAMPLES: &[(&str, &[File])] = &[
             "test_search.py", "test_solve.py", "tsplib.py", "data/README.md", "data/berlin52.tsp", "data/berlin52.opt.tour", "data/pcb442.tsp", "data/pcb442.opt.tour",
         ),
     ),
+    (
+        "routing-session",
+        files!(
+            "routing-session": "README.md", "app.toml", "request.py", "search.py", "server.py", "session.py", "solve.py",
+            "test_server.py", "tsplib.py", "data/README.md", "data/berlin52.tsp", "data/berlin52.opt.tour", "data/pcb442.tsp", "data/pcb442.opt.tour",
+        ),
+    ),
 ];
 
 /// A file of an example, for checking its results.

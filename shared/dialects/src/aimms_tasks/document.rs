@@ -102,7 +102,11 @@ fn list_parameters() -> Vec<Parameter> {
 
 /// Moments and spans as patterns. They name the documented forms; what is no day, or too long to be counted, is
 /// refused all the same.
-const MOMENT: &str = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?( ?(Z|[+-][0-9]{2}:?[0-9]{2}))?)?$";
+const MOMENT: &str = concat!(
+    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])",
+    r"([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?)?",
+    r"( ?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9]))?)?$",
+);
 const SPAN: &str = concat!(
     r"^(P(?=[0-9T])([0-9]{1,3}Y)?([0-9]{1,3}M)?([0-9]{1,3}W)?([0-9]{1,3}D)?",
     r"(T(?=[0-9])([0-9]{1,3}H)?([0-9]{1,3}M)?([0-9]{1,3}(\.[0-9]{1,6})?S)?)?",

@@ -1,0 +1,76 @@
+//! The example apps: their own tests, and the warm session that saves its second task the start of a process.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
+use tests::Kit;
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name)
+}
+
+/// Runs the tests that an example brings with it.
+fn unittest(name: &str) {
+    let output = Command::new("python3").args(["-B", "-m", "unittest"]).current_dir(folder(name)).output();
+    let output = output.expect("python3 is there");
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_tests_of_routing_pass() {
+    unittest("routing");
+}
+
+#[test]
+fn the_tests_of_routing_session_pass() {
+    unittest("routing-session");
+}
+
+#[tokio::test]
+async fn the_second_task_of_routing_session_runs_in_the_process_of_the_first() {
+    let kit = Kit::start().await;
+    let bundle = bundle::pack_directory(&folder("routing-session"), &bundle::Bounds::default()).unwrap();
+    kit.http.post("/tasklane/v1/apps?latest=true", bundle.bytes).await.expect(200);
+    let mut ended = Vec::new();
+    for seed in 1..=2 {
+        let request = json!({ "instance": "berlin52", "seed": seed }).to_string();
+        let id = kit.http.create("routing-session", "solve", request).await;
+        let task = kit.http.until_ended(&id).await;
+        assert_eq!(task["state"], "completed", "{task}");
+        assert_eq!(kit.http.response(&id).await.expect(200).json()["length"], json!(7542));
+        ended.push(task);
+    }
+    assert_eq!(ended[0]["sessionId"], ended[1]["sessionId"]);
+    let id = kit.http.create("routing-session", "solve", r#"{"instance":"pcb442","seconds":300}"#).await;
+    kit.http.until_state(&id, &["solving"]).await;
+    kit.http.put(&format!("/pro-api/v2/tasks/{id}"), r#"{"setstatus":"interrupt-solve"}"#).await.expect(200);
+    let task = kit.http.until_ended(&id).await;
+    assert_eq!((&task["state"], &task["sessionId"]), (&json!("completed"), &ended[0]["sessionId"]), "{task}");
+    assert_eq!(kit.http.response(&id).await.expect(200).json()["interrupted"], json!(true));
+    kit.stop().await;
+}
+
+#[test]
+fn app_check_passes_the_example_and_names_what_another_gets_wrong() {
+    let check = |folder: &Path, service: &str, input: &str| {
+        let mut command = Command::new(tests::program());
+        command.args(["app", "check", "--json", "--service", service, "--input", input]).arg(folder);
+        let output = command.output().expect("the program runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.success(), serde_json::from_str::<serde_json::Value>(&text).expect("it prints JSON"))
+    };
+    let (is_good, said) = check(&folder("routing-session"), "solve", r#"{"instance":"berlin52"}"#);
+    assert!(is_good, "{said}");
+    let bad = tempfile::tempdir().unwrap();
+    let manifest = std::fs::read_to_string(folder("routing-session").join("app.toml")).unwrap();
+    std::fs::write(bad.path().join("app.toml"), manifest).unwrap();
+    std::fs::write(bad.path().join("server.py"), include_str!("sessions/server.py")).unwrap();
+    let (is_good, said) = check(bad.path(), "wrong_json", "x");
+    assert!(!is_good);
+    let checks = said["checks"].as_array().unwrap();
+    let problem =
+        |check: &serde_json::Value| check["problem"].as_str().is_some_and(|p| p.contains("not JSON"));
+    assert!(checks.iter().any(problem), "{said}");
+    assert!(checks.iter().any(|check| check["ok"] == json!(true)), "{said}");
+}
