@@ -24,6 +24,7 @@ mod jobs;
 mod lanes;
 mod lifecycle;
 mod logs;
+mod media;
 mod names;
 mod permissions;
 mod restarts;

@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tests::Kit;
 use tests::apps::App;
-use tests::http::{Answer, Http};
+use tests::engine::Engine;
 use tests::process::{Program, serve_command};
 use tests::stored::Stored;
 use tests::wait::until;
@@ -54,81 +54,6 @@ runtime = "noop"
 steps = ["run"]
 "#;
 
-/// A client of the Task Engine's own door.
-struct Engine<'k> {
-    http: &'k Http,
-}
-
-impl Engine<'_> {
-    async fn send(&self, method: Method, path: &str, body: Value) -> Answer {
-        let key = self.http.key().unwrap_or_default();
-        let headers = [("client", "demo"), ("api-key", key), ("Content-Type", "application/json")];
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        self.http.send(method, path, &headers, body).await.unwrap()
-    }
-
-    async fn submit(&self, job: Value, parameters: Value) -> u64 {
-        let body = json!({ "client": "demo", "job": job, "parameters": parameters });
-        let answer = self.send(Method::POST, "/job", body).await;
-        assert!(answer.status.is_success(), "{answer:?}");
-        answer.json()["id"].as_str().unwrap().parse().unwrap()
-    }
-
-    async fn start(&self, workflow: &str, parameters: Value) -> u64 {
-        self.submit(json!({ "workflow": workflow }), parameters).await
-    }
-
-    async fn refused(&self, workflow: &str, parameters: Value) -> String {
-        let body = json!({ "client": "demo", "job": { "workflow": workflow }, "parameters": parameters });
-        self.send(Method::POST, "/job", body).await.expect(400).text()
-    }
-
-    async fn set(&self, name: &str, setting: Value) {
-        self.send(Method::POST, "/settings", json!({ "name": name, "setting": setting })).await.expect(200);
-    }
-
-    async fn change(&self, id: u64, change: Value) {
-        self.send(Method::PUT, &format!("/jobs/{id}"), change).await.expect(200);
-    }
-
-    async fn job(&self, id: u64) -> Value {
-        self.send(Method::GET, &format!("/jobs/{id}"), Value::Null).await.expect(200).json()
-    }
-
-    async fn until(&self, id: u64, state: &str) -> Value {
-        until(&format!("job {id} is {state}"), || async {
-            let job = self.job(id).await;
-            if job["queue_state"] == state { Ok(job) } else { Err(job) }
-        })
-        .await
-    }
-
-    /// What the workers and the controller say of a job.
-    async fn trace(&self, id: u64) -> Vec<String> {
-        let rows = self.send(Method::GET, &format!("/logs/{id}"), Value::Null).await.expect(200).json();
-        let said = |row: &Value| row["progname"] == "worker" || row["progname"] == "controller";
-        let rows = rows.as_array().unwrap().iter().filter(|row| said(row));
-        rows.map(|row| row["message"].as_str().unwrap().to_owned()).collect()
-    }
-
-    /// The record of a job as our own API shows it.
-    async fn task(&self, id: u64) -> (String, Value) {
-        let all = self.http.get("/tasklane/v1/tasks?limit=1000").await.expect(200).json();
-        let job = self.job(id).await;
-        let same = |task: &&Value| {
-            let at = |value: &Value| value.as_str().unwrap().replace(' ', "T")[..23].to_owned();
-            task["service"] == job["workflow"] && at(&task["created_at"]) == at(&job["created_at"])
-        };
-        let task = all["tasks"].as_array().unwrap().iter().find(same).expect("the job is a task").clone();
-        (task["id"].as_str().unwrap().to_owned(), task)
-    }
-
-    async fn result(&self, id: u64) -> String {
-        let (task, _) = self.task(id).await;
-        self.http.response(&task).await.expect(200).text()
-    }
-}
-
 async fn publish(kit: &Kit, manifest: &str) {
     App { manifest, files: &[] }.publish(&kit.http).await.expect(200);
 }
@@ -137,7 +62,7 @@ async fn publish(kit: &Kit, manifest: &str) {
 async fn steps_run_in_order_each_with_the_output_of_the_one_before() {
     let kit = Kit::start().await;
     publish(&kit, STEPS).await;
-    let engine = Engine { http: &kit.http };
+    let engine = Engine::new(&kit.http);
     let id = engine.start("chain", json!({ "content_id": "c1" })).await;
     let job = engine.until(id, "completed").await;
     assert_eq!(job["failed"], false, "{job}");
@@ -179,7 +104,7 @@ async fn steps_run_in_order_each_with_the_output_of_the_one_before() {
 async fn a_step_is_tried_again_up_to_the_limit_and_then_the_job_has_failed() {
     let kit = Kit::start().await;
     publish(&kit, STEPS).await;
-    let engine = Engine { http: &kit.http };
+    let engine = Engine::new(&kit.http);
     engine.set("retry_delay", json!("0")).await;
     let file = kit.folder.path().join("tries");
     let id = engine.start("flaky", json!({ "file": file })).await;
@@ -216,7 +141,7 @@ async fn a_runner_killed_between_two_steps_costs_no_step_that_has_ended() {
         Program::start(serve_command(&kit, &[Function::Runner]).env("TASKLANE_WORK", work))
     };
     let mut first = runner("first");
-    let engine = Engine { http: &kit.http };
+    let engine = Engine::new(&kit.http);
     let file = kit.folder.path().join("marks");
     let id = engine.start("resume", json!({ "file": file })).await;
     until("the second step runs", || async {
@@ -238,7 +163,7 @@ async fn a_runner_killed_between_two_steps_costs_no_step_that_has_ended() {
 async fn a_job_is_paused_between_two_steps_goes_on_at_the_next_and_can_be_given_up() {
     let kit = Kit::start().await;
     publish(&kit, STEPS).await;
-    let engine = Engine { http: &kit.http };
+    let engine = Engine::new(&kit.http);
     let file = kit.folder.path().join("paused");
     let held = |trace: &[String]| trace.iter().any(|line| line == "Task 'hold' started");
     let id = engine.start("resume", json!({ "file": file })).await;
@@ -275,7 +200,7 @@ async fn a_job_is_paused_between_two_steps_goes_on_at_the_next_and_can_be_given_
 async fn the_worked_example_of_slots_with_settings_that_act_at_once_and_survive() {
     let kit = Kit::start().await;
     publish(&kit, STEPS).await;
-    let engine = Engine { http: &kit.http };
+    let engine = Engine::new(&kit.http);
     for (name, setting) in [("max_jobs", json!("0")), ("priority_slots", json!(2)), ("colour", json!("red"))]
     {
         engine.set(name, setting).await;
@@ -325,7 +250,7 @@ async fn the_worked_example_of_slots_with_settings_that_act_at_once_and_survive(
     let folder = kit.stop().await;
 
     let kit = Kit::start_in(folder, |_| {}).await;
-    let engine = Engine { http: &kit.http };
+    let engine = Engine::new(&kit.http);
     let dashboard = engine.send(Method::GET, "/dashboard", Value::Null).await.expect(200).json();
     assert_eq!(dashboard["max_jobs"], 6);
     let schedules = engine.send(Method::GET, "/schedules", Value::Null).await.expect(200).text();
@@ -337,7 +262,7 @@ async fn the_worked_example_of_slots_with_settings_that_act_at_once_and_survive(
 async fn a_scheduled_job_waits_for_a_tick_and_no_tick_comes_while_the_scheduler_is_off() {
     let kit = Kit::start().await;
     publish(&kit, NOOP).await;
-    let engine = Engine { http: &kit.http };
+    let engine = Engine::new(&kit.http);
     let scheduler = |active: bool| json!({ "schedule": "queue_scheduled_jobs", "active": active });
     engine.send(Method::PUT, "/scheduler", scheduler(false)).await.expect(200);
     let run_at = service::clock::now().plus_millis(200).format("%Y-%m-%dT%H:%M:%S.%3f");
@@ -359,7 +284,7 @@ async fn a_scheduled_job_waits_for_a_tick_and_no_tick_comes_while_the_scheduler_
 async fn a_thousand_jobs_of_mixed_priority_start_exactly_in_order() {
     let kit = Kit::start().await;
     publish(&kit, NOOP).await;
-    let engine = Engine { http: &kit.http };
+    let engine = Engine::new(&kit.http);
     engine.set("max_jobs", json!(0)).await;
     for number in 0..1000_u64 {
         engine.submit(json!({ "workflow": "noop", "priority": number * 7 % 10 + 1 }), json!({})).await;

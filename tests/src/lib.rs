@@ -11,6 +11,7 @@
 
 pub mod accounts;
 pub mod apps;
+pub mod engine;
 pub mod history;
 pub mod http;
 pub mod process;

@@ -19,6 +19,10 @@ macro_rules! files {
 const EXAMPLES: &[(&str, &[File])] = &[
     ("hello", files!("hello": "README.md", "app.toml", "greet.sh", "fail.sh", "sleep.sh")),
     (
+        "media",
+        files!("media": "README.md", "app.toml", "job.py", "pictures.py", "step.py", "tools.py", "videos.py"),
+    ),
+    (
         "routing",
         files!(
             "routing": "README.md", "app.toml", "check.py", "interrupt.py", "request.py", "search.py", "solve.py", "status.py",
