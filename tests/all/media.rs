@@ -85,7 +85,8 @@ impl Studio<'_> {
 async fn each_workflow_makes_what_ffprobe_finds_to_be_right() {
     if !is_there("ffmpeg") || !is_there("ffprobe") {
         // Written past the capture of the test harness: nobody shall take this for a pass.
-        let _ = writeln!(std::io::stderr(), "SKIPPED: the media workflows, since ffmpeg is not installed here");
+        let _ =
+            writeln!(std::io::stderr(), "SKIPPED: the media workflows, since ffmpeg is not installed here");
         return;
     }
     let kit = Kit::start().await;
@@ -95,7 +96,10 @@ async fn each_workflow_makes_what_ffprobe_finds_to_be_right() {
     studio.engine.set("retry_limit", json!(0)).await;
 
     let made = studio.run("make_sample", json!({ "output_folder": "in", "duration": 4 })).await;
-    assert_eq!((codecs(&probe(&made[0], false)), codecs(&probe(&made[1], false))), (vec!["h264"], vec!["aac"]));
+    assert_eq!(
+        (codecs(&probe(&made[0], false)), codecs(&probe(&made[1], false))),
+        (vec!["h264"], vec!["aac"])
+    );
 
     let made = studio.run("createmp4", json!({ "content_id": "c1", "source_folder": "in" })).await;
     let probed = probe(&made[0], false);
@@ -131,10 +135,14 @@ async fn each_workflow_makes_what_ffprobe_finds_to_be_right() {
             "output_folder": "pictures", "image_filename": name });
         let probed = probe(&studio.run("capture_frame", frame).await[0], false);
         assert_eq!(codecs(&probed), [codec]);
-        assert_eq!((&probed["streams"][0]["width"], &probed["streams"][0]["height"]), (&320.into(), &180.into()));
+        assert_eq!(
+            (&probed["streams"][0]["width"], &probed["streams"][0]["height"]),
+            (&320.into(), &180.into())
+        );
     }
 
-    let thumbnails = json!({ "content_id": "c1", "source": "in/c1.mp4", "output_folder": "small", "interval": 1 });
+    let thumbnails =
+        json!({ "content_id": "c1", "source": "in/c1.mp4", "output_folder": "small", "interval": 1 });
     let made = studio.run("build_thumbnails", thumbnails).await;
     assert_eq!(made.len(), 5);
     assert_eq!(probe(&made[3], false)["streams"][0]["width"], 160);
@@ -146,7 +154,10 @@ async fn each_workflow_makes_what_ffprobe_finds_to_be_right() {
 #[tokio::test]
 async fn a_job_that_asks_for_what_can_not_be_made_says_why() {
     if !is_there("ffmpeg") || !is_there("ffprobe") {
-        let _ = writeln!(std::io::stderr(), "SKIPPED: media jobs with wrong input, since ffmpeg is not installed here");
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: media jobs with wrong input, since ffmpeg is not installed here"
+        );
         return;
     }
     let kit = Kit::start().await;
@@ -164,7 +175,8 @@ async fn a_job_that_asks_for_what_can_not_be_made_says_why() {
         (json!({ "source": "http://127.0.0.1/a.mp4" }), "no such file"),
         (json!({ "source": "text.mp4" }), "no media file"),
     ] {
-        let mut parameters = json!({ "content_id": "c1", "frame_time": 1, "output_folder": "out", "image_filename": "a.png" });
+        let mut parameters =
+            json!({ "content_id": "c1", "frame_time": 1, "output_folder": "out", "image_filename": "a.png" });
         parameters.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
         let id = engine.start("capture_frame", parameters).await;
         assert_eq!(engine.until(id, "completed").await["failed"], true);
