@@ -58,6 +58,9 @@ pub enum Command {
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Let programs in through the NATS door
+    #[command(subcommand)]
+    Program(stack::ProgramCommand),
     /// Make and list tenants
     #[command(subcommand)]
     Tenant(TenantCommand),

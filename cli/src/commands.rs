@@ -43,6 +43,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), CliError> {
         Command::Demo(_) | Command::Dev(_) | Command::Serve(_) | Command::Bench(_) | Command::Keep(_) => {
             Ok(())
         }
+        Command::Program(_) => Ok(()),
     }
 }
 

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::arguments::stack::ProgramCommand;
 use crate::arguments::{Arguments, Command, Shared};
 use crate::client::Client;
 use crate::commands::Context;
@@ -43,6 +44,9 @@ fn run(shared: Shared, command: Command) -> Result<ExitCode, CliError> {
         Command::Serve(arguments) => stack::serve(&arguments),
         Command::Bench(arguments) => stack::bench(&arguments, json),
         Command::Keep(arguments) => stack::keep(&arguments),
+        Command::Program(ProgramCommand::Create(arguments)) => {
+            stack::program::create(&arguments, Console::new(json)).map(|()| ExitCode::SUCCESS)
+        }
         Command::Task(_) | Command::App(_) | Command::Grant(_) | Command::Key(_) => {
             run_client(shared, command)
         }

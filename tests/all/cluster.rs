@@ -95,7 +95,7 @@ impl Cluster {
 fn node(folder: &TempDir, files: &Files, number: usize, client: SocketAddr, routes: &[SocketAddr]) -> Server {
     let own = folder.path().join(format!("node{number}"));
     std::fs::create_dir_all(own.join("store")).unwrap();
-    for file in ["cluster.conf", "server.conf", "permissions.conf"] {
+    for file in ["cluster.conf", "server.conf", "permissions.conf", "programs.conf"] {
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../broker-config").join(file);
         std::fs::copy(from, own.join(file)).unwrap();
     }

@@ -26,6 +26,7 @@ mod lifecycle;
 mod logs;
 mod media;
 mod names;
+mod nats_door;
 mod permissions;
 mod restarts;
 mod runtime;

@@ -5,9 +5,14 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use async_nats::{Client, ConnectOptions, Event};
-use domain::{RunnerId, TaskKey};
+use domain::{Caller, RunnerId, Scope, TaskKey};
+use futures_util::StreamExt;
+use serde_json::json;
 use tests::Kit;
+use tests::apps::noop_app;
+use tests::door::{Program, demo};
 use tests::wait::until;
+use wire::door::names;
 use wire::permissions::{self, Permissions};
 use wire::topology::{self, Kind, Sizes, Stream};
 use wire::{Function, subjects};
@@ -33,11 +38,35 @@ async fn whatever_is_not_on_a_functions_list_is_refused() {
 async fn the_demo_user_reaches_nothing_but_its_tenants_subjects() {
     let kit = Kit::start_with(|options| options.replicas = 1).await;
     let password = kit.stack.files.demo_user().unwrap().password;
-    let own = vec!["demo.>".to_owned(), "_INBOX.>".to_owned()];
-    let list = Permissions { publish: own.clone(), subscribe: own };
+    let own = |more: &[&str]| ["demo.>", "_INBOX.>"].iter().chain(more).map(|s| (*s).to_owned()).collect();
+    let list = Permissions { publish: own(&["tasklane.v1.*", "$SRV.>"]), subscribe: own(&[]) };
     let options = ConnectOptions::with_user_and_password("demo".to_owned(), password);
     let intruder = Intruder::connect(&kit.stack.settings.nats_url, options).await;
     intruder.check("the demo user", &list, &publish_attempts(), &subscribe_attempts()).await;
+    kit.stop().await;
+}
+
+#[tokio::test]
+async fn a_program_reaches_nothing_but_the_door() {
+    let mut kit = Kit::start_with(|options| options.replicas = 1).await;
+    noop_app(&kit.http, "noop").await;
+    let program = Program::new(&mut kit, "demo", "ann", "curious", &[Scope::Tasks]).await;
+    let url = kit.stack.settings.nats_url.clone();
+    let intruder = Intruder::connect(&url, ConnectOptions::with_nkey(program.seed.clone())).await;
+    let whose = [true, false].map(|admin| Caller { tenant: "demo".into(), user: "demo".into(), admin });
+    let forged = whose.map(|caller| names::door_of(&caller).replace('*', "create"));
+    let publish: Vec<String> = publish_attempts().into_iter().chain(forged).collect();
+    intruder.check("a program", &program.permissions, &publish, &subscribe_attempts()).await;
+
+    // Its inboxes are its own account's: the answers to others go elsewhere.
+    let mut heard = program.client.subscribe("_INBOX.>").await.unwrap();
+    program.client.flush().await.unwrap();
+    let id = kit.http.create("noop", "run", "{}").await;
+    demo(&kit).await.ask("status", json!({ "id": id, "wait": 30 })).await.unwrap();
+    let neighbour = Program::new(&mut kit, "demo", "demo", "neighbour", &[Scope::Tasks, Scope::Admin]).await;
+    neighbour.ask("status", json!({ "id": id })).await.unwrap();
+    program.client.publish_with_reply("$SRV.PING.tasklane-create", "_INBOX.last", "".into()).await.unwrap();
+    assert_eq!(heard.next().await.unwrap().subject.as_str(), "_INBOX.last");
     kit.stop().await;
 }
 
@@ -190,7 +219,12 @@ fn publish_attempts() -> Vec<String> {
         all.push(subjects::function(function));
         all.push(subjects::ping(function));
         all.push(format!("{}.stolen", subjects::inbox(function)));
+        // Who could publish either would speak for whomever it names.
+        for word in wire::door::words(function) {
+            all.extend([names::public(word), format!("tasklane.door.demo.demo.admin.{word}")]);
+        }
     }
+    all.extend(["$SRV.PING", "_R_.stolen"].map(str::to_owned));
     let key = TaskKey::new("demo", ID.parse().unwrap());
     let runner = RunnerId(key.id.0);
     all.extend([
@@ -268,6 +302,9 @@ fn subscribe_attempts() -> Vec<String> {
         "_INBOX.*",
         "tasklane.>",
         "tasklane.fn.*",
+        "tasklane.door.>",
+        "tasklane.v1.>",
+        "_R_.>",
         "tasklane.ping.*",
         "tasklane.lane",
         "tasklane.beat.>",

@@ -11,6 +11,7 @@
 
 pub mod accounts;
 pub mod apps;
+pub mod door;
 pub mod engine;
 pub mod history;
 pub mod http;

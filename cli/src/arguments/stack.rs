@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
+use domain::Scope;
 use wire::Function;
 
 /// `demo …`.
@@ -67,6 +68,33 @@ pub struct BenchArguments {
     /// The process that is measured; started by `bench` itself
     #[arg(long, hide = true, value_name = "DIR")]
     pub stack: Option<PathBuf>,
+}
+
+/// `program …`.
+#[derive(Debug, Subcommand)]
+pub enum ProgramCommand {
+    /// Let a program in through the NATS door: adds its account to the broker's configuration, shows its seed
+    Create(ProgramCreate),
+}
+
+/// `program create …`.
+#[derive(Debug, Args)]
+pub struct ProgramCreate {
+    /// The tenant whose tasks it may see and create
+    #[arg(long)]
+    pub tenant: String,
+    /// The user that it stands for; the grants of that user hold for it
+    #[arg(long)]
+    pub user: String,
+    /// Its name, unique within the tenant
+    #[arg(long)]
+    pub name: String,
+    /// What it may do, once per scope: Tasks, and Admin for every right on every app of the tenant
+    #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', default_value = "Tasks")]
+    pub scopes: Vec<Scope>,
+    /// The broker's programs.conf; that of `dev` is DIR/broker/programs.conf
+    #[arg(long)]
+    pub file: PathBuf,
 }
 
 /// `keep …`.

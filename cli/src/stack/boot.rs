@@ -62,6 +62,7 @@ pub struct Stack {
     pub server: Option<Server>,
     /// The replicas, in the order in which they were started.
     pub replicas: Vec<Replica>,
+    programs: Programs,
     _lock: DataLock,
 }
 
@@ -78,6 +79,7 @@ impl Stack {
         let began = tokio::task::spawn_blocking(move || start_broker(options)).await;
         let (options, lock, files, server) = began.map_err(StackError::text)??;
         let storage = files.storage_bytes(options.settings.sizes.storage_bytes)?;
+        let programs = Programs::read(&files);
         let mut settings = options.settings;
         settings.nats_url = server.url();
         settings.keys = files.keys();
@@ -92,6 +94,7 @@ impl Stack {
             settings: Arc::new(settings),
             server: Some(server),
             replicas: Vec::new(),
+            programs,
             _lock: lock,
         };
         stack.provision().await?;
@@ -195,6 +198,16 @@ impl Stack {
         }
     }
 
+    /// Lets the broker know of programs that were added to its configuration or taken out of it.
+    pub fn keep_programs(&mut self) {
+        if let Some(server) = &self.server
+            && self.programs.are_due(&self.files)
+            && !server.reload()
+        {
+            tracing::warn!("the broker could not be told to read its configuration");
+        }
+    }
+
     /// The text of the demo tenant's first key.
     pub fn api_key(&self) -> Result<String, StackError> {
         self.first_key(admin::OPERATOR_KEY_FILE)
@@ -242,6 +255,32 @@ impl Replica {
         self.task.abort();
         let _ = self.task.await;
         self.broker.close().await;
+    }
+}
+
+/// How often the broker reads its configuration after a change. What a new account imports begins with the
+/// second time (nats-server 2.15.1), and two signals that meet on a busy machine count as one.
+const RELOADS: u8 = 3;
+
+/// The programs as the broker has been told of them.
+struct Programs {
+    text: String,
+    due: u8,
+}
+
+impl Programs {
+    fn read(files: &Files) -> Self {
+        Self { text: std::fs::read_to_string(files.programs()).unwrap_or_default(), due: 0 }
+    }
+
+    fn are_due(&mut self, files: &Files) -> bool {
+        let now = Self::read(files);
+        if now.text != self.text {
+            *self = Self { due: RELOADS, ..now };
+        }
+        let due = self.due > 0;
+        self.due = self.due.saturating_sub(1);
+        due
     }
 }
 

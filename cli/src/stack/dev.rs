@@ -45,6 +45,7 @@ pub async fn dev(mut settings: Settings, arguments: &DevArguments, json: bool) -
     announce(&stack, &api_key, temporary.is_some(), json)?;
     while stop.run_until_cancelled(tokio::time::sleep(BROKER_LOOK)).await.is_some() {
         stack.keep_broker().await;
+        stack.keep_programs();
     }
     if !json {
         eprintln!("stopping …");

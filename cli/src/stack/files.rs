@@ -9,12 +9,14 @@ use nkeys::KeyPair;
 use service::keys::Pepper;
 use service::master_key::MasterKey;
 use wire::Function;
+use wire::door::config as door;
 use wire::permissions::{self, ExtraUser, Permissions};
 use wire::topology::STORAGE_BYTES_DEFAULT;
 
 use super::StackError;
 
 const SERVER_CONF: &str = include_str!("../../../broker-config/server.conf");
+const PROGRAMS_CONF: &str = include_str!("../../../broker-config/programs.conf");
 /// Of a small disk the streams may take this share, so that the broker refuses before the disk is full.
 const DISK_PERCENT_MAX: u64 = 80;
 
@@ -80,6 +82,11 @@ impl Files {
         self.broker().join("store")
     }
 
+    /// The programs that the broker lets in through the door.
+    pub fn programs(&self) -> PathBuf {
+        self.broker().join("programs.conf")
+    }
+
     /// The broker's log.
     pub fn broker_log(&self) -> PathBuf {
         self.broker().join("nats.log")
@@ -112,18 +119,18 @@ impl Files {
         storage_bytes: u64,
         users: &[ExtraUser],
     ) -> Result<(PathBuf, Vec<(String, String)>), StackError> {
-        let demo = ExtraUser {
-            name: "demo".to_owned(),
-            password: self.demo_user()?.password,
-            permissions: Permissions {
-                publish: vec!["demo.>".to_owned(), "_INBOX.>".to_owned()],
-                subscribe: vec!["demo.>".to_owned(), "_INBOX.>".to_owned()],
-            },
+        let mut may = Permissions {
+            publish: vec!["demo.>".to_owned(), "_INBOX.>".to_owned()],
+            subscribe: vec!["demo.>".to_owned(), "_INBOX.>".to_owned()],
         };
+        door::allow_demo(&mut may);
+        let password = self.demo_user()?.password;
+        let demo = ExtraUser { name: "demo".to_owned(), password, permissions: may };
         let users = [&[demo], users].concat();
         let config = self.broker().join("nats.conf");
         write(&config, SERVER_CONF)?;
         write(&self.broker().join("permissions.conf"), &permissions::print(&users))?;
+        secret(&self.programs(), || Ok(PROGRAMS_CONF.to_owned()))?;
         let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
         let mut environment = vec![
             ("TASKLANE_SERVER_NAME".to_owned(), quoted("tasklane")),

@@ -7,6 +7,7 @@ mod dev;
 mod examples;
 pub mod files;
 mod find;
+pub mod program;
 mod serve;
 
 use std::fmt;

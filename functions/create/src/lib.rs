@@ -1,10 +1,12 @@
 //! `create`: takes tasks in. Once it has answered, the task is in the broker and is never lost.
 
+mod door;
 mod gauge;
 mod identity;
 mod room;
 mod workflows;
 
+use broker::body::Bodies;
 use broker::{Bucket, Known, Tasks, View};
 use domain::access::rights_on;
 use domain::lane::{JOBS, LaneLimits, PRIORITY_DEFAULT, PRIORITY_FIRST, PRIORITY_LAST};
@@ -14,11 +16,12 @@ use domain::task::input::{Input, Refusal};
 use domain::task::state::{POSITION_DEFAULT, Phase};
 use domain::task::workflow::Workflow;
 use domain::{Caller, Epoch, Right, Task, TaskId, TaskKey, TaskState};
+use service::door::Endpoint;
 use service::outbound::Outbound;
-use service::{Context, RunError, clock, serve};
+use service::{Context, RunError, clock, serve_with_door};
 use wire::calls::create::{CreateReply, CreateRequest, Target};
 use wire::records::{App, AppVersion};
-use wire::topology::{APPS, LANES, app_key, lane_key, tasks_lane};
+use wire::topology::{APPS, BODIES, LANES, app_key, lane_key, tasks_lane};
 use wire::{Code, Error, names};
 
 use gauge::Gauge;
@@ -39,8 +42,14 @@ pub async fn run(context: Context) -> Result<(), RunError> {
         lanes: View::follow(Bucket::new(&context.broker, LANES)),
         gauge: Gauge::follow(&context.broker),
         outbound: context.settings.outbound.clone(),
+        bodies: Bodies::new(&context.broker, BODIES),
     };
-    serve(&context, move |request| {
+    let asked = function.clone();
+    let create = Endpoint::new(move |caller, order| {
+        let function = asked.clone();
+        async move { function.ask(caller, order).await }
+    });
+    serve_with_door(&context, vec![create], move |request| {
         let function = function.clone();
         async move { function.handle(request).await }
     })
@@ -55,6 +64,7 @@ struct Create {
     gauge: Gauge,
     room: Room,
     outbound: Outbound,
+    bodies: Bodies,
 }
 
 impl Create {

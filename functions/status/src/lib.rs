@@ -1,6 +1,7 @@
 //! `status`: tells how tasks stand. One task is read from its record; lists and waiting come from a picture
 //! in memory, drawn from the change feed, that is first brought up to what the broker has now.
 
+mod door;
 mod jobs;
 mod picture;
 
@@ -13,7 +14,7 @@ use domain::lane::{JOBS, LaneLimits};
 use domain::list::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Query, Summary};
 use domain::{Caller, Right, Task, TaskKey, TaskState};
 use service::apps::Apps;
-use service::{Context, RunError, clock, serve};
+use service::{Context, RunError, clock, serve_with_door};
 use wire::Error;
 use wire::calls::callbacks::Delivery;
 use wire::calls::schedule::{ScheduleReply, ScheduleRequest};
@@ -37,14 +38,14 @@ pub async fn run(context: Context) -> Result<(), RunError> {
         broker: context.broker.clone(),
         tasks,
     });
-    serve(&context, move |request| {
+    serve_with_door(&context, door::endpoints(&function), move |request| {
         let function = Arc::clone(&function);
         async move { function.handle(request).await }
     })
     .await
 }
 
-struct Status {
+pub(crate) struct Status {
     broker: Broker,
     tasks: Tasks,
     apps: Apps,

@@ -19,6 +19,8 @@ const NO_RESPONDER_PAUSE: Duration = Duration::from_millis(50);
 
 /// A request that came in.
 pub struct Incoming {
+    /// Its subject.
+    pub subject: String,
     /// Its body.
     pub payload: Bytes,
     reply: Option<async_nats::Subject>,
@@ -155,7 +157,12 @@ impl Requests {
     /// The next request; `None` when the subscription has ended.
     pub async fn next(&mut self) -> Option<Incoming> {
         let message = self.subscriber.next().await?;
-        Some(Incoming { payload: message.payload, reply: message.reply, broker: self.broker.clone() })
+        Some(Incoming {
+            subject: message.subject.into_string(),
+            payload: message.payload,
+            reply: message.reply,
+            broker: self.broker.clone(),
+        })
     }
 
     /// Takes no more requests; those that the broker sent already still come.
@@ -171,6 +178,25 @@ impl Incoming {
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.payload)
             .map_err(|e| Error::new(Code::BadRequest, format!("the request can't be read: {e}")))
+    }
+
+    /// Answers it with bytes and headers, if an answer was asked for. Whether it was sent.
+    pub async fn answer_with(&self, headers: &[(&'static str, &str)], body: Vec<u8>) -> bool {
+        let Some(reply) = self.reply.clone() else { return false };
+        let client = &self.broker.client;
+        let sent = if headers.is_empty() {
+            client.publish(reply, Bytes::from(body)).await
+        } else {
+            let mut map = async_nats::HeaderMap::new();
+            for (name, value) in headers {
+                map.insert(*name, *value);
+            }
+            client.publish_with_headers(reply, map, Bytes::from(body)).await
+        };
+        if let Err(error) = &sent {
+            tracing::debug!(%error, "an answer was not sent");
+        }
+        sent.is_ok()
     }
 
     /// Answers it, if an answer was asked for.

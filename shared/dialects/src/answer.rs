@@ -104,23 +104,7 @@ fn respond<const N: usize>(
 
 /// The HTTP status of each code.
 pub fn status_of(code: Code) -> StatusCode {
-    match code {
-        Code::BadRequest => StatusCode::BAD_REQUEST,
-        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
-        Code::Forbidden => StatusCode::FORBIDDEN,
-        Code::NotFound | Code::AppNotFound | Code::LatestNotFound | Code::TaskNotFound => {
-            StatusCode::NOT_FOUND
-        }
-        Code::WrongState => StatusCode::METHOD_NOT_ALLOWED,
-        Code::Conflict | Code::StaleClaim => StatusCode::CONFLICT,
-        Code::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-        Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        Code::LaneFull => StatusCode::TOO_MANY_REQUESTS,
-        Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
-        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        Code::Timeout => StatusCode::GATEWAY_TIMEOUT,
-        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-    }
+    StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// The stable word of each code, for programs that tell errors apart.

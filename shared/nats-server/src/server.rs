@@ -105,6 +105,12 @@ impl Server {
         self.end()
     }
 
+    /// Lets the broker read its configuration anew; whether it could be told. A configuration that is wrong changes
+    /// nothing, and the broker's log says so.
+    pub fn reload(&self) -> bool {
+        i32::try_from(self.child.id()).is_ok_and(|id| kill(Pid::from_raw(id), Signal::SIGHUP).is_ok())
+    }
+
     /// Kills the broker with SIGKILL and waits until it is gone, for tests of what a crash does.
     pub fn kill(&mut self) {
         kill_and_reap(&mut self.child);

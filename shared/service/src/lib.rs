@@ -2,8 +2,10 @@
 //! the environment and of the clock.
 
 pub mod apps;
+pub mod body;
 pub mod clock;
 pub mod config;
+pub mod door;
 pub mod ids;
 pub mod keys;
 pub mod lease;
@@ -25,7 +27,7 @@ pub fn log_later(error: &wire::Error) {
 }
 
 pub use config::{Durability, Settings};
-pub use serve::serve;
+pub use serve::{serve, serve_with_door};
 pub use start::{connect, main};
 pub use tokio_util::sync::CancellationToken;
 

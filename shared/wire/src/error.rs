@@ -66,6 +66,25 @@ impl Code {
         Self::StaleClaim,
         Self::Internal,
     ];
+
+    /// The number of it, as HTTP has them; programs on the broker get the same.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::BadRequest => 400,
+            Self::Unauthenticated => 401,
+            Self::Forbidden => 403,
+            Self::NotFound | Self::AppNotFound | Self::LatestNotFound | Self::TaskNotFound => 404,
+            Self::WrongState => 405,
+            Self::Conflict | Self::StaleClaim => 409,
+            Self::TooLarge => 413,
+            Self::KeyReused => 422,
+            Self::LaneFull => 429,
+            Self::Internal => 500,
+            Self::Unavailable => 503,
+            Self::Timeout => 504,
+            Self::StorageFull => 507,
+        }
+    }
 }
 
 /// An error as it crosses the wire: `message` is for the caller, `detail` goes to the log alone.

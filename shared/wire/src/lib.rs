@@ -1,6 +1,7 @@
 //! All that crosses a process border: every call, record and message, and every name in the system, once.
 
 pub mod calls;
+pub mod door;
 pub mod error;
 pub mod function;
 pub mod names;

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::Function;
+use crate::door::config;
 use crate::subjects;
 use crate::topology::{self, Kind, Sizes, Stream};
 
@@ -65,6 +66,7 @@ pub fn of(function: Function) -> Permissions {
         add_stream(&mut list, function, &stream);
     }
     add_own(&mut list, function);
+    config::allow(&mut list, function);
     list.publish.sort();
     list.publish.dedup();
     list.subscribe.sort();
@@ -136,8 +138,11 @@ pub fn nkey_variable(function: Function) -> String {
 pub fn print(extra: &[ExtraUser]) -> String {
     let mut text = String::from(
         "# Printed from shared/wire/src/permissions.rs; change it there. One user per function, allow-lists only.\n\
-         accounts {\n  SYS { users: [] }\n  TASKLANE {\n    jetstream: enabled\n    users: [\n",
+         accounts {\n  include ./programs.conf\n  SYS { users: [] }\n",
     );
+    let _ = writeln!(text, "  {} {{\n    jetstream: enabled", config::ACCOUNT);
+    text.push_str(&config::print_exports());
+    text.push_str("    users: [\n");
     for function in Function::ALL {
         let _ = writeln!(text, "      # {function}");
         let who = format!("nkey: ${}", nkey_variable(function));
@@ -174,7 +179,10 @@ mod tests {
                 {
                     assert!(!subject.contains(verb), "{function}: {subject}");
                 }
-                assert!(!matches!(subject.as_str(), ">" | "$JS.API.>" | "$KV.>" | "_INBOX.>"), "{function}");
+                assert!(!matches!(subject.as_str(), ">" | "$JS.API.>" | "$KV.>"), "{function}");
+                // Only programs that ask through the door wait for answers there.
+                let answers_programs = !crate::door::words(function).is_empty();
+                assert!(subject != "_INBOX.>" || answers_programs, "{function}");
             }
             for subject in list.subscribe.iter().filter(|subject| subject.starts_with("_INBOX")) {
                 assert_eq!(*subject, format!("_INBOX_{function}.>"));

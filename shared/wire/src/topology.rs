@@ -233,7 +233,7 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
             BODIES,
             "request and response bodies over the inline size",
             45,
-            &[Ingress, Runner, Delete],
+            &[Ingress, Create, Runner, Delete],
             &[Ingress, Runner],
         ),
         objects(BUNDLES, "app bundles by SHA-256", 10, &[Ingress], &[Admin, Runner]),

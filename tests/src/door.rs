@@ -1,0 +1,92 @@
+//! A program at the NATS door, with a broker user of its own, through the broker's plain client.
+
+use async_nats::{Client, ConnectOptions, Message};
+use cli::arguments::stack::ProgramCreate;
+use cli::stack::program::declare;
+use domain::Scope;
+use serde_json::Value;
+use wire::permissions::Permissions;
+
+use crate::Kit;
+use crate::wait::until;
+
+/// A program that is let in.
+pub struct Program {
+    /// Its connection.
+    pub client: Client,
+    /// Its seed.
+    pub seed: String,
+    /// What the broker's configuration lets it do.
+    pub permissions: Permissions,
+}
+
+/// An answer that is an error: the number and the text of its headers, and its JSON.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refusal {
+    /// `Nats-Service-Error-Code`.
+    pub status: u16,
+    /// `Nats-Service-Error`.
+    pub text: String,
+    /// The body.
+    pub body: Value,
+}
+
+impl Program {
+    /// Declares a program as an operator does, and connects once the broker knows it.
+    pub async fn new(kit: &mut Kit, tenant: &str, user: &str, name: &str, scopes: &[Scope]) -> Self {
+        let order = ProgramCreate {
+            tenant: tenant.to_owned(),
+            user: user.to_owned(),
+            name: name.to_owned(),
+            scopes: scopes.to_vec(),
+            file: kit.stack.files.programs(),
+        };
+        let (declared, seed) = declare(&order).unwrap();
+        let url = kit.stack.settings.nats_url.clone();
+        let stack = std::sync::Mutex::new(&mut kit.stack);
+        let client = until("a program is let in", || {
+            stack.lock().unwrap().keep_programs();
+            let (seed, url) = (seed.clone(), url.clone());
+            async move {
+                let client =
+                    ConnectOptions::with_nkey(seed).connect(&url).await.map_err(|e| e.to_string())?;
+                client.request("$SRV.PING", "".into()).await.map_err(|e| e.to_string())?;
+                Ok::<_, String>(client)
+            }
+        })
+        .await;
+        Self { client, seed, permissions: declared.permissions() }
+    }
+
+    /// Asks with JSON.
+    pub async fn ask(&self, word: &str, request: Value) -> Result<Value, Refusal> {
+        self.ask_raw(word, request.to_string().into_bytes()).await
+    }
+
+    /// Asks with any bytes.
+    pub async fn ask_raw(&self, word: &str, request: Vec<u8>) -> Result<Value, Refusal> {
+        let answer = self.client.request(format!("tasklane.v1.{word}"), request.into()).await;
+        outcome(&answer.unwrap_or_else(|error| panic!("{word}: {error}")))
+    }
+}
+
+/// The demo user of a kit's stack, which asks from within the functions' account.
+pub async fn demo(kit: &Kit) -> Program {
+    let password = kit.stack.files.demo_user().unwrap().password;
+    let options = ConnectOptions::with_user_and_password("demo".to_owned(), password);
+    let client = options.connect(&kit.stack.settings.nats_url).await.unwrap();
+    Program { client, seed: String::new(), permissions: Permissions::default() }
+}
+
+/// What an answer says.
+pub fn outcome(answer: &Message) -> Result<Value, Refusal> {
+    let body: Value = serde_json::from_slice(&answer.payload).expect("an answer is JSON");
+    let header =
+        |name: &str| answer.headers.as_ref().and_then(|headers| headers.get(name)).map(ToString::to_string);
+    match header("Nats-Service-Error-Code") {
+        None => Ok(body),
+        Some(code) => {
+            Err(Refusal { status: code.parse().unwrap(), text: header("Nats-Service-Error").unwrap(), body })
+        }
+    }
+}
