@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dialects::{ALL, BodyKind, Dialect, Found, Outcome, Plan, Route, Router, normal_path};
+use dialects::{ALL, BodyKind, Dialect, Found, Outcome, Plan, Route, Router, SessionOrder, normal_path};
 use domain::Caller;
 use futures_util::FutureExt;
 use http::header::CONNECTION;
@@ -16,6 +16,7 @@ use service::keys::Pepper;
 use service::master_key::MasterKey;
 use service::{Context, clock};
 use tokio::time::Instant;
+use wire::calls::logs::LogOf;
 use wire::{Code, Error};
 
 use crate::forward::Forward;
@@ -151,13 +152,13 @@ impl Door {
             BodyKind::Streamed(most) => Body::Arriving(upload, most),
             BodyKind::None | BodyKind::Small(_) => Body::Held(Bytes::copy_from_slice(request.body)),
         };
-        let log = if let Plan::LogText { id, run } = &plan { Some((*id, *run)) } else { None };
+        let log = log_of(&plan);
         let outcome = self.forward.carry_out(plan, caller, content_type, body).await?;
         request.now = clock::now();
         let content = match (&outcome, log, caller) {
             (Outcome::Body(payload), ..) => Some(self.forward.content(payload).await?),
-            (Outcome::LogText(first), Some((id, run)), Some(caller)) => {
-                Some(self.forward.log_text(caller, id, run, first.clone()).await?)
+            (Outcome::LogText(first), Some(of), Some(caller)) => {
+                Some(self.forward.log_text(caller, of, first.clone()).await?)
             }
             _ => None,
         };
@@ -182,6 +183,17 @@ impl<'r> Routed<'r> {
             body: &[],
             now: clock::now(),
         }
+    }
+}
+
+/// Whose log is to be streamed, if one is.
+fn log_of(plan: &Plan) -> Option<LogOf> {
+    if let Plan::LogText { id, run } = plan {
+        Some(LogOf::Task { id: *id, run: *run })
+    } else if let Plan::Session(SessionOrder::LogText { kind, id }) = plan {
+        Some(LogOf::Session { kind: *kind, id: *id })
+    } else {
+        None
     }
 }
 

@@ -1,6 +1,5 @@
 //! Orders about jobs, carried out: a job is known by its number, and `status` says which task that is.
 
-use broker::Broker;
 use bytes::Bytes;
 use dialects::{JobsHealth, JobsOrder, JobsOutcome, Outcome, task_engine};
 use domain::Caller;
@@ -10,8 +9,7 @@ use domain::task::state::Origin;
 use wire::calls::admin::{AdminOrder, AdminReply, AdminRequest};
 use wire::calls::amend::{AmendChange, AmendRequest};
 use wire::calls::create::Target;
-use wire::calls::logs::LogsRequest;
-use wire::calls::sessions::SessionsRequest;
+use wire::calls::logs::{LineFilter, LogOf, LogsRequest};
 use wire::calls::status::{StatusReply, StatusRequest};
 use wire::{Code, Error, Function};
 
@@ -134,11 +132,12 @@ impl Forward {
         while lines.len() < LOG_LINES_MAX {
             let request = LogsRequest {
                 caller: caller.clone(),
-                id: job.task.id,
-                run: Some(job.task.run),
+                of: LogOf::Task { id: job.task.id, run: Some(job.task.run) },
                 offset: lines.len() as u64,
                 limit: LOG_LINES_PER_CALL,
                 wait_ms: 0,
+                filter: LineFilter::default(),
+                count: false,
             };
             let page = self.broker.call(&request).await?;
             if page.lines.is_empty() {
@@ -174,10 +173,16 @@ impl Forward {
             schedulers: up(Function::Schedule),
             callbacks: health.functions.iter().filter(|name| name.as_str() == "callbacks").count() as u64,
             broker_version: health.broker_version.clone(),
-            places: places(&self.broker, caller).await,
+            places: self.places(caller).await,
             counts,
             limits,
         })
+    }
+
+    /// Places for tasks on live runners. Where nobody tells, none are known.
+    async fn places(&self, caller: &Caller) -> u64 {
+        let live = self.live_sessions(caller).await;
+        live.map_or(0, |live| live.runners.iter().map(|runner| u64::from(runner.slots)).sum())
     }
 
     async fn counts(&self, client: &str) -> Result<(domain::jobs::JobCounts, LaneLimits), Error> {
@@ -187,12 +192,6 @@ impl Forward {
         };
         Ok((counts, limits))
     }
-}
-
-/// Places for tasks on live runners. Where nobody tells, none are known.
-async fn places(broker: &Broker, caller: &Caller) -> u64 {
-    let reply = broker.call(&SessionsRequest { caller: caller.clone() }).await;
-    reply.map_or(0, |found| found.runners.iter().map(|runner| u64::from(runner.slots)).sum())
 }
 
 fn strange() -> Error {

@@ -12,6 +12,7 @@ mod jobs;
 mod output;
 mod publish;
 mod server;
+mod sessions;
 mod signers;
 mod socket;
 mod upload;

@@ -27,6 +27,7 @@ use crate::reports::Reports;
 use crate::{Runner, outcome};
 
 pub use pool::Pool;
+pub use record::record_ended;
 use process::{NotStarted, Session};
 use response::NoResult;
 use rest::After;
