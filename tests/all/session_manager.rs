@@ -37,7 +37,9 @@ async fn sessions_of_tasks_are_listed_filtered_and_paged() {
     shell_app(http, "plain", &[("say", "echo $TASKLANE_TASK_ID >&2"), ("bad", "exit 3")]).await;
     warm_app(http, "warm").await;
     let mut created = Vec::new();
-    for (app, service) in [("plain", "say"), ("plain", "say"), ("plain", "bad"), ("warm", "pid"), ("warm", "pid")] {
+    for (app, service) in
+        [("plain", "say"), ("plain", "say"), ("plain", "bad"), ("warm", "pid"), ("warm", "pid")]
+    {
         let task = http.create(app, service, "").await;
         created.push(http.until_ended(&task).await["sessionId"].as_str().unwrap().to_owned());
     }
@@ -128,7 +130,10 @@ async fn the_log_of_a_session_has_the_lines_of_all_its_tasks() {
     let whole = get("").await;
     assert_eq!((texts(&whole).len(), &whole["total"]), (5, &json!(5)));
     let page = get("offset=1&limit=2").await;
-    assert_eq!((texts(&page), &page["total"], &page["next"]), (vec!["line 2".into(), "line 3".into()], &json!(5), &json!(3)));
+    assert_eq!(
+        (texts(&page), &page["total"], &page["next"]),
+        (vec!["line 2".into(), "line 3".into()], &json!(5), &json!(3))
+    );
     let found = get("contains=line%204").await;
     assert_eq!((texts(&found), &found["total"]), (vec!["line 4".into()], &json!(1)));
     let page = get("contains=line&offset=3&limit=1").await;
@@ -141,7 +146,8 @@ async fn the_log_of_a_session_has_the_lines_of_all_its_tasks() {
     let text = http.get(&format!("{ROOT}/task/{plain}/logs/download")).await.expect(200).text();
     assert_eq!(text.lines().filter(|line| line.contains("line ")).count(), 5, "{text}");
     // Tasks have the same filters.
-    let found = http.get(&format!("/pro-api/v2/tasks/{task}/logs?contains=line%204")).await.expect(200).json();
+    let found =
+        http.get(&format!("/pro-api/v2/tasks/{task}/logs?contains=line%204")).await.expect(200).json();
     assert_eq!(texts(&found), ["line 4"]);
     kit.stop().await;
 }
@@ -163,7 +169,10 @@ async fn a_terminated_session_has_ended_with_its_task_and_is_not_terminated_agai
             http.delete(&path).await
         };
         let ended = ended.expect(200).json();
-        assert_eq!((&ended["state"], &ended["message"]), (&json!("terminated"), &json!("terminated by user demo")));
+        assert_eq!(
+            (&ended["state"], &ended["message"]),
+            (&json!("terminated"), &json!("terminated by user demo"))
+        );
         assert_eq!(http.get(&path).await.expect(200).json(), ended);
         http.delete(&path).await.expect(409);
         let task = http.task(&id).await;

@@ -34,9 +34,7 @@ impl Forward {
                 let request = LogsRequest { caller, of, offset, limit, wait_ms, filter, count };
                 self.broker.call(&request).await.map(Outcome::Logs)
             }
-            SessionOrder::LogText { kind, id } => {
-                self.first_text(&caller, LogOf::Session { kind, id }).await
-            }
+            SessionOrder::LogText { kind, id } => self.first_text(&caller, LogOf::Session { kind, id }).await,
         }
     }
 

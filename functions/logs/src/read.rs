@@ -33,12 +33,7 @@ impl Logs {
         Ok(reply)
     }
 
-    async fn by_number(
-        &self,
-        key: &TaskKey,
-        request: &LogsRequest,
-        ended: bool,
-    ) -> Result<LogsReply, Error> {
+    async fn by_number(&self, key: &TaskKey, request: &LogsRequest, ended: bool) -> Result<LogsReply, Error> {
         let mut place = self.start(key, request.offset);
         let mut reply = empty(request.offset);
         let (mut bytes, mut count) = (0, BATCHES_FIRST);

@@ -41,9 +41,8 @@ impl Known {
         let beating: HashMap<SessionId, &Session> =
             live.iter().map(|session| (session.process.session, session)).collect();
         let records = records.iter().filter(|record| own(&record.of.tenant, &record.of.user));
-        let sessions: Vec<SessionSummary> = records
-            .map(|record| of_record(record, beating.get(&record.id).copied(), runners, now))
-            .collect();
+        let sessions: Vec<SessionSummary> =
+            records.map(|record| of_record(record, beating.get(&record.id).copied(), runners, now)).collect();
         let recorded: HashSet<SessionId> = sessions.iter().map(|session| session.id).collect();
         let unrecorded = live
             .iter()
@@ -168,13 +167,9 @@ fn of_record(
     let lease = i64::try_from(RUNNER_LEASE_MS).unwrap_or(i64::MAX);
     let is_new = now < record.started_at.unwrap_or(record.created_at).plus_millis(lease);
     match live {
-        Some(live) => {
-            SessionSummary { task: live.process.task, tasks: live.process.tasks, ..summary }
-        }
+        Some(live) => SessionSummary { task: live.process.task, tasks: live.process.tasks, ..summary },
         None if is_new && runners.contains(&record.runner) => summary,
-        None => {
-            SessionSummary { state: Standing::Terminated, message: Some(LOST.to_owned()), ..summary }
-        }
+        None => SessionSummary { state: Standing::Terminated, message: Some(LOST.to_owned()), ..summary },
     }
 }
 

@@ -20,8 +20,8 @@ use wire::calls::status::{Page, TaskStatus};
 use wire::runner::LogLine;
 use wire::{Code, Error};
 
-pub mod aimms_tasks;
 pub mod aimms_sessions;
+pub mod aimms_tasks;
 mod answer;
 mod body;
 pub mod callbacks;
@@ -58,8 +58,7 @@ pub use signing::Signing;
 pub use streams::{StreamOrder, StreamStatus};
 
 /// Every dialect. Routes of all of them share one listener.
-pub const ALL: &[&dyn Dialect] =
-    &[
+pub const ALL: &[&dyn Dialect] = &[
     &aimms_tasks::V1,
     &aimms_tasks::V2,
     &aimms_sessions::V1,

@@ -27,8 +27,8 @@ use crate::reports::Reports;
 use crate::{Runner, outcome};
 
 pub use pool::Pool;
-pub use record::record_ended;
 use process::{NotStarted, Session};
+pub use record::record_ended;
 use response::NoResult;
 use rest::After;
 use talk::{Done, Talk};
