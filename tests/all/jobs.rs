@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tests::Kit;
 use tests::apps::App;
 use tests::http::{Answer, Http};
+use tests::receiver::{Answers, Receiver};
 use tests::wait::until;
 
 const MANIFEST: &str = r#"
@@ -114,5 +115,98 @@ async fn a_task_of_another_door_is_seen_with_a_key_alone() {
     ask(&kit.http, Method::POST, "/settings", settings).await.expect(200);
     let dashboard = kit.http.with_key(None).get("/dashboard").await.expect(200).json();
     assert_eq!(dashboard["max_jobs"], 5);
+    kit.stop().await;
+}
+
+/// The rows of a job's log.
+async fn rows(http: &Http, id: &str) -> Vec<Value> {
+    let rows = http.with_key(None).get(&format!("/logs/{id}")).await.expect(200).json();
+    rows.as_array().expect("rows").clone()
+}
+
+/// Ids rise, and each row names its job and its step.
+fn assert_rows_are_numbered(rows: &[Value], number: u64) {
+    let (first, last) = (number * 1000 + 1, number * 1000 + 2);
+    for row in rows {
+        assert_eq!((&row["job_id"], &row["visible"]), (&number.into(), &true.into()));
+        let is_late = row["message"].as_str().unwrap().contains("pack") || row["progname"] == "controller";
+        let task = match row["progname"].as_str().unwrap() {
+            "api" | "scheduler" => 0,
+            _ if is_late || row["message"].as_str().unwrap().starts_with("the end") => last,
+            _ => first,
+        };
+        assert_eq!(row["task_id"], task, "{row}");
+        let failed = row["message"].as_str().unwrap().contains("answered 500");
+        assert_eq!(row["severity_description"], if failed { "ERROR" } else { "INFO" });
+    }
+    let ids: Vec<u64> = rows.iter().map(|row| row["id"].as_u64().unwrap()).collect();
+    assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
+}
+
+#[tokio::test]
+async fn the_log_tells_who_asked_when_it_may_run_and_whom_it_was_told() {
+    let kit = kit().await;
+    let receiver = Receiver::answering(Answers { first: [500].into(), ..Answers::default() }).await;
+    let gate = Receiver::answering(Answers { first: [404].into(), ..Answers::default() }).await;
+    for (name, setting) in [("retry_delay", "0"), ("schedule_interval", "1")] {
+        let setting = json!({ "name": name, "setting": setting });
+        ask(&kit.http, Method::POST, "/settings", setting).await.expect(200);
+    }
+    let body = json!({
+        "client": "demo",
+        "job": { "workflow": "publish", "run_at": "2040-06-06T10:00:00.000", "semaphore_url": gate.url },
+        "parameters": { "content_id": "c1", "rest_endpoints": [format!("{}/told?token=secret", receiver.url)] },
+    });
+    let answer = ask(&kit.http, Method::POST, "/job", body.clone()).await.expect(200).json();
+    let id = answer["id"].as_str().unwrap();
+    let change = json!({ "run_at": "2020-01-01T00:00:00.000" });
+    ask(&kit.http, Method::PUT, &format!("/jobs/{id}"), change.clone()).await.expect(200);
+    until_state(&kit.http, id, "completed").await;
+    let rows = until("the end of the job was told", || async {
+        let rows = rows(&kit.http, id).await;
+        let last = rows.last().unwrap()["message"].as_str().unwrap().to_owned();
+        if last.starts_with("the end of the job was told to ") { Ok(rows) } else { Err(rows) }
+    })
+    .await;
+
+    let message = |row: &Value| -> Value { serde_json::from_str(row["message"].as_str().unwrap()).unwrap() };
+    let (created, changed) = (message(&rows[0]), message(&rows[2]));
+    let key = kit.http.key().unwrap();
+    let masked = format!("{}{}", "*".repeat(key.len() - 4), &key[key.len() - 4..]);
+    assert_eq!((&created["path"], &created["payload"]), (&"POST /job".into(), &"job_created".into()));
+    assert_eq!((&created["remote_addr"], &created["parameters"]), (&"127.0.0.1".into(), &body));
+    assert_eq!(created["headers"]["HTTP_API_KEY"], masked);
+    assert_eq!(created["headers"]["HTTP_CLIENT"], "demo");
+    assert!(rows.iter().all(|row| !row["message"].as_str().unwrap().contains(key)), "the key is nowhere");
+    assert_eq!((&changed["payload"], &changed["parameters"]), (&"job_updated".into(), &change));
+
+    let told = |progname: &str| -> Vec<String> {
+        let of = rows.iter().filter(|row| row["progname"] == progname);
+        of.map(|row| row["message"].as_str().unwrap().to_owned()).collect()
+    };
+    let scheduler = [
+        "Job will run at: \"2040-06-06T10:00:00.000\"",
+        "Job will run at: \"2020-01-01T00:00:00.000\"",
+        "the semaphore is closed: it answered 404",
+        "Job is queued: its time has come",
+    ];
+    assert_eq!(told("scheduler"), scheduler);
+    let to = format!("told to {}/told", receiver.url);
+    let callbacks = [
+        format!("that 'fetch' has started was not {to} (try 1): it answered 500"),
+        format!("that 'fetch' has started was {to}"),
+        format!("that 'fetch' is complete was {to}"),
+        format!("that 'pack' has started was {to}"),
+        format!("that 'pack' is complete was {to}"),
+        format!("the end of the job was {to}"),
+    ];
+    assert_eq!(told("callback"), callbacks);
+    assert_eq!(told("controller"), ["job has completed successfully"]);
+    assert_eq!(told("worker").len(), 5);
+    assert_rows_are_numbered(&rows, id.parse().unwrap());
+    let again =
+        ask(&kit.http, Method::POST, &format!("/jobs/{id}/rerun"), Value::Null).await.expect(200).json();
+    let rows = self::rows(&kit.http, again["id"].as_str().unwrap()).await;
+    assert_eq!(message(&rows[0])["path"], format!("POST /jobs/{id}/rerun"));
     kit.stop().await;
 }

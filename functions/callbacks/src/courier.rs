@@ -13,6 +13,7 @@ use wire::calls::callbacks::Delivery;
 
 use crate::dial::Dialer;
 use crate::ledger::Ledger;
+use crate::notes::Notes;
 use crate::places::Places;
 
 /// The most that lies between two tries.
@@ -30,6 +31,8 @@ pub struct Office {
     pub places: Places,
     /// Signs what goes to the Task Engine's endpoints.
     pub secret: Option<Vec<u8>>,
+    /// Writes into the logs of jobs.
+    pub notes: Notes,
 }
 
 /// One hook's courier.
@@ -87,6 +90,9 @@ impl Courier {
 
     async fn tell(&self, task: &Task, kind: HookKind, outgoing: &Outgoing, delivery: &mut Delivery) {
         let told = self.send(task, kind, outgoing).await;
+        if kind == HookKind::RestEndpoint {
+            self.office.notes.delivery(task, &outgoing.url, delivery, &told);
+        }
         delivery.next_at = None;
         match told {
             Ok(()) => {

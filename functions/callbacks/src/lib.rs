@@ -5,6 +5,7 @@
 mod courier;
 mod dial;
 mod ledger;
+mod notes;
 mod places;
 mod post;
 

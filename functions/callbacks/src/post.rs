@@ -17,6 +17,7 @@ use wire::topology::{DELIVERIES, task_key};
 use crate::courier::{Courier, Office, ends};
 use crate::dial::Dialer;
 use crate::ledger::Ledger;
+use crate::notes::Notes;
 use crate::places::Places;
 
 /// How often is looked whether the lease came or went.
@@ -42,7 +43,12 @@ pub async fn deliver(
     };
     let lease = Lease::compete(&context.broker, context.stop.clone()).map_err(RunError::from_text)?;
     let mut post = Post {
-        office: Arc::new(Office { dialer, places: Places::new(), secret }),
+        office: Arc::new(Office {
+            dialer,
+            places: Places::new(),
+            secret,
+            notes: Notes::start(&context.broker),
+        }),
         told: HashMap::new(),
         open: HashMap::new(),
         couriers: JoinSet::new(),

@@ -70,9 +70,23 @@ impl Order {
     }
 }
 
+/// A task that was created.
+pub struct Created {
+    /// As it stands.
+    pub task: Summary,
+    /// It was there before: the request is a repetition.
+    pub repeated: bool,
+}
+
+impl From<CreateReply> for Created {
+    fn from(reply: CreateReply) -> Self {
+        Self { task: Summary::from(&reply.task), repeated: reply.repeated }
+    }
+}
+
 impl Forward {
     /// Creates a task. The answer is the task as it stands, be it new or a repetition.
-    pub async fn create(&self, caller: &Caller, mut order: Order, body: Body) -> Result<Summary, Error> {
+    pub async fn create(&self, caller: &Caller, mut order: Order, body: Body) -> Result<Created, Error> {
         let id = TaskId(ids::random()?);
         let head = match body {
             Body::Held(bytes) => bytes,
@@ -86,7 +100,7 @@ impl Forward {
         };
         let input = input::inline(&head, order.content_type.take());
         let request = order.request(caller, id, input, input::digest(&head));
-        self.send(&request).await.map(|reply| Summary::from(&reply.task))
+        self.send(&request).await.map(Created::from)
     }
 
     /// The work is a task of its own: when the client goes away its body ends with an error, and what was
@@ -99,7 +113,7 @@ impl Forward {
         head: Bytes,
         upload: Upload,
         most: u64,
-    ) -> Result<Summary, Error> {
+    ) -> Result<Created, Error> {
         self.until_create_is_up().await?;
         let place = self.place_for_upload().await?;
         let (this, caller) = (self.clone(), caller.clone());
@@ -118,7 +132,7 @@ impl Forward {
         head: Bytes,
         upload: Upload,
         most: u64,
-    ) -> Result<Summary, Error> {
+    ) -> Result<Created, Error> {
         let name = ids::random()?.simple().to_string();
         let rest = StreamReader::new(Box::pin(upload.into_stream()));
         let stored = self.bodies.put(&name, head, rest, most).await?;
@@ -132,7 +146,7 @@ impl Forward {
         if !is_used {
             self.bodies.remove(&name).await;
         }
-        outcome.map(|reply| Summary::from(&reply.task))
+        outcome.map(Created::from)
     }
 
     /// Asks `create`. Where the outcome is open the same request is sent once more, which is safe: its id or
@@ -141,7 +155,8 @@ impl Forward {
         match self.attempt(request).await {
             Err(error) if is_open(&error) => {
                 tracing::warn!(%error, "a create is sent once more");
-                self.attempt(request).await
+                // What looks like a repetition may be our own first try.
+                self.attempt(request).await.map(|reply| CreateReply { repeated: false, ..reply })
             }
             outcome => outcome,
         }

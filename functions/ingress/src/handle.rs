@@ -1,11 +1,12 @@
 //! One request: route, key, body, plan, outcome, answer. Everything that goes wrong is said in the shape of
 //! the API that the request was for.
 
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dialects::{ALL, BodyKind, Dialect, Found, Outcome, Plan, Route, Router, SessionOrder, normal_path};
+use dialects::{ALL, BodyKind, Dialect, Found, Outcome, Plan, Route, Router, normal_path, task_engine};
 use domain::Caller;
 use futures_util::FutureExt;
 use http::header::CONNECTION;
@@ -16,7 +17,6 @@ use service::keys::Pepper;
 use service::master_key::MasterKey;
 use service::{Context, clock};
 use tokio::time::Instant;
-use wire::calls::logs::LogOf;
 use wire::{Code, Error};
 
 use crate::forward::Forward;
@@ -90,7 +90,7 @@ impl Door {
                     if framed_twice {
                         return Err(twice_framed());
                     }
-                    self.routed(&routed, upload, &mut caller).await
+                    self.routed(&routed, upload, &mut caller, line).await
                 };
                 // A panic is our fault and not the client's: it gets an answer, and its neighbours go on.
                 let outcome = AssertUnwindSafe(work).catch_unwind().await;
@@ -122,6 +122,7 @@ impl Door {
         routed: &Routed<'_>,
         mut upload: Upload,
         caller: &mut Option<Caller>,
+        line: &Line,
     ) -> Result<Response<Content>, Error> {
         let Routed { dialect, route, parts, .. } = *routed;
         let mut request = routed.request();
@@ -152,13 +153,14 @@ impl Door {
             BodyKind::Streamed(most) => Body::Arriving(upload, most),
             BodyKind::None | BodyKind::Small(_) => Body::Held(Bytes::copy_from_slice(request.body)),
         };
-        let log = log_of(&plan);
-        let outcome = self.forward.carry_out(plan, caller, content_type, body).await?;
+        let asked = asked(&plan, &request, line.peer());
+        let log = if let Plan::LogText { id, run } = &plan { Some((*id, *run)) } else { None };
+        let outcome = self.forward.carry_out(plan, caller, content_type, body, asked).await?;
         request.now = clock::now();
         let content = match (&outcome, log, caller) {
             (Outcome::Body(payload), ..) => Some(self.forward.content(payload).await?),
-            (Outcome::LogText(first), Some(of), Some(caller)) => {
-                Some(self.forward.log_text(caller, of, first.clone()).await?)
+            (Outcome::LogText(first), Some((id, run)), Some(caller)) => {
+                Some(self.forward.log_text(caller, id, run, first.clone()).await?)
             }
             _ => None,
         };
@@ -186,15 +188,10 @@ impl<'r> Routed<'r> {
     }
 }
 
-/// Whose log is to be streamed, if one is.
-fn log_of(plan: &Plan) -> Option<LogOf> {
-    if let Plan::LogText { id, run } = plan {
-        Some(LogOf::Task { id: *id, run: *run })
-    } else if let Plan::Session(SessionOrder::LogText { kind, id }) = plan {
-        Some(LogOf::Session { kind: *kind, id: *id })
-    } else {
-        None
-    }
+/// What the log of a job tells of the request, where it makes or changes one.
+fn asked(plan: &Plan, request: &dialects::Request<'_>, peer: Option<IpAddr>) -> Option<String> {
+    let Plan::Jobs(order) = plan else { return None };
+    task_engine::asked(order, request, peer)
 }
 
 fn whole(answer: Response<Vec<u8>>) -> Response<Content> {

@@ -1,21 +1,26 @@
 //! Orders about jobs, carried out: a job is known by its number, and `status` says which task that is.
 
+use broker::Broker;
 use bytes::Bytes;
 use dialects::{JobsHealth, JobsOrder, JobsOutcome, Outcome, task_engine};
 use domain::Caller;
 use domain::jobs::{Job, Viewer};
 use domain::lane::LaneLimits;
 use domain::task::state::Origin;
+use service::clock;
 use wire::calls::admin::{AdminOrder, AdminReply, AdminRequest};
 use wire::calls::amend::{AmendChange, AmendRequest};
 use wire::calls::create::Target;
-use wire::calls::logs::{LineFilter, LogOf, LogsRequest};
+use wire::calls::logs::LogsRequest;
+use wire::calls::sessions::SessionsRequest;
 use wire::calls::status::{StatusReply, StatusRequest};
+use wire::runner::{LogLine, LogSource};
 use wire::{Code, Error, Function};
 
 use crate::create::Order;
 use crate::forward::Forward;
 use crate::input::{Body, inlined};
+use crate::notes::{key_of, will_run};
 
 /// Lines of a job's log that one answer has at the most.
 const LOG_LINES_MAX: usize = 5_000;
@@ -23,7 +28,14 @@ const LOG_LINES_PER_CALL: u64 = 1_000;
 
 impl Forward {
     /// Carries out an order about jobs. `caller` is there for every order that needs a key.
-    pub(crate) async fn jobs(&self, order: JobsOrder, caller: Option<&Caller>) -> Result<Outcome, Error> {
+    ///
+    /// What was `asked` goes into the log of the job that it makes or changes.
+    pub(crate) async fn jobs(
+        &self,
+        order: JobsOrder,
+        caller: Option<&Caller>,
+        asked: Option<String>,
+    ) -> Result<Outcome, Error> {
         let known = || caller.ok_or_else(|| Error::internal("a route without a key acts for somebody"));
         let outcome = match order {
             JobsOrder::Create { workflow, priority, timing, hooks, parameters, idempotency_key } => {
@@ -40,8 +52,10 @@ impl Forward {
                     content_type: Some("application/json".to_owned()),
                 };
                 let body = Body::Held(Bytes::from(parameters.to_string()));
-                let task = self.create(known()?, order, body).await?;
-                JobsOutcome::Accepted { number: task.number }
+                let caller = known()?;
+                let created = self.create(caller, order, body).await?;
+                self.note_created(caller, &created, asked).await;
+                JobsOutcome::Accepted { number: created.task.number }
             }
             JobsOrder::Get { viewer, number } => JobsOutcome::Job(self.job(viewer, number).await?),
             JobsOrder::List { viewer, query } => {
@@ -53,11 +67,16 @@ impl Forward {
                 JobsOutcome::Jobs(jobs)
             }
             JobsOrder::Update { number, amendment } => {
-                let change = AmendChange::Amend(amendment);
-                self.amend(known()?, number, change).await?;
+                let (caller, run_at) = (known()?, amendment.run_at);
+                let job = self.amend(caller, number, AmendChange::Amend(amendment)).await?;
+                let key = key_of(&job);
+                self.note_asked(&key, clock::now(), asked).await;
+                if let Some(at) = run_at {
+                    self.note(&key, clock::now(), LogSource::Scheduler, will_run(at)).await;
+                }
                 JobsOutcome::Updated { number }
             }
-            JobsOrder::Rerun { number } => self.rerun(known()?, number).await?,
+            JobsOrder::Rerun { number } => self.rerun(known()?, number, asked).await?,
             // A place that is free is taken at once, so there is never anything left to push.
             JobsOrder::Push => return Ok(Outcome::Done),
             JobsOrder::Logs { viewer, number } => self.job_logs(viewer, number).await?,
@@ -96,8 +115,9 @@ impl Forward {
     }
 
     /// The new job comes first: should we die between the two, there is one job too many and none too few.
-    async fn rerun(&self, caller: &Caller, number: u64) -> Result<JobsOutcome, Error> {
+    async fn rerun(&self, caller: &Caller, number: u64, asked: Option<String>) -> Result<JobsOutcome, Error> {
         let job = self.job(Viewer::Client(caller.tenant.clone()), number).await?;
+        let key = key_of(&job);
         let input = job.input.unwrap_or_default();
         if input.object().is_some() {
             return Err(Error::new(Code::BadRequest, "the input of the job is too large to be run anew"));
@@ -121,31 +141,40 @@ impl Forward {
         let (id, run) = (job.task.id, Some(job.task.run));
         let change = AmendChange::Supersede;
         self.broker.call(&AmendRequest { caller: caller.clone(), id, run, change }).await?;
-        Ok(JobsOutcome::Accepted { number: again.number })
+        self.note_asked(&key, clock::now(), asked.clone()).await;
+        self.note_created(caller, &again, asked).await;
+        Ok(JobsOutcome::Accepted { number: again.task.number })
     }
 
     /// Whoever may see the job may see its log, so it is read on behalf of its owner.
     async fn job_logs(&self, viewer: Viewer, number: u64) -> Result<JobsOutcome, Error> {
         let job = self.job(viewer, number).await?;
+        let (lines, notes) = (self.log_of(&job, false).await?, self.log_of(&job, true).await?);
+        Ok(JobsOutcome::Logs { job, lines, notes })
+    }
+
+    async fn log_of(&self, job: &Job, notes: bool) -> Result<Vec<LogLine>, Error> {
         let caller = Caller { tenant: job.tenant.clone(), user: job.task.user.clone(), admin: true };
         let mut lines = Vec::new();
+        let mut offset = 0;
         while lines.len() < LOG_LINES_MAX {
             let request = LogsRequest {
                 caller: caller.clone(),
-                of: LogOf::Task { id: job.task.id, run: Some(job.task.run) },
-                offset: lines.len() as u64,
+                id: job.task.id,
+                run: Some(job.task.run),
+                offset,
                 limit: LOG_LINES_PER_CALL,
+                notes,
                 wait_ms: 0,
-                filter: LineFilter::default(),
-                count: false,
             };
             let page = self.broker.call(&request).await?;
             if page.lines.is_empty() {
                 break;
             }
+            offset = page.next;
             lines.extend(page.lines);
         }
-        Ok(JobsOutcome::Logs { job, lines })
+        Ok(lines)
     }
 
     async fn settings(&self, caller: &Caller, order: AdminOrder) -> Result<JobsOutcome, Error> {
@@ -173,16 +202,10 @@ impl Forward {
             schedulers: up(Function::Schedule),
             callbacks: health.functions.iter().filter(|name| name.as_str() == "callbacks").count() as u64,
             broker_version: health.broker_version.clone(),
-            places: self.places(caller).await,
+            places: places(&self.broker, caller).await,
             counts,
             limits,
         })
-    }
-
-    /// Places for tasks on live runners. Where nobody tells, none are known.
-    async fn places(&self, caller: &Caller) -> u64 {
-        let live = self.live_sessions(caller).await;
-        live.map_or(0, |live| live.runners.iter().map(|runner| u64::from(runner.slots)).sum())
     }
 
     async fn counts(&self, client: &str) -> Result<(domain::jobs::JobCounts, LaneLimits), Error> {
@@ -192,6 +215,12 @@ impl Forward {
         };
         Ok((counts, limits))
     }
+}
+
+/// Places for tasks on live runners. Where nobody tells, none are known.
+async fn places(broker: &Broker, caller: &Caller) -> u64 {
+    let reply = broker.call(&SessionsRequest { caller: caller.clone() }).await;
+    reply.map_or(0, |found| found.runners.iter().map(|runner| u64::from(runner.slots)).sum())
 }
 
 fn strange() -> Error {

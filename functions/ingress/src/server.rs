@@ -101,7 +101,8 @@ async fn connection(stream: TcpStream, door: Arc<Door>, stop: CancellationToken)
         tracing::debug!(%error, "a connection was gone at once");
         return;
     }
-    let line = Arc::new(Line::default());
+    let peer = stream.peer_addr().ok().map(|address| address.ip().to_canonical());
+    let line = Arc::new(Line::of(peer));
     let socket = Socket::new(stream, Arc::clone(&line));
     let service = service_fn(move |request| {
         // Before anything more is read: the line forgets the head with the next byte of a body.

@@ -2,6 +2,7 @@
 //! time, an answer is taken in time, and a client that still sends when it is refused can read why.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -25,6 +26,7 @@ const LINGER: Duration = Duration::from_secs(5);
 /// What the socket and the requests on it know of each other.
 #[derive(Debug, Default)]
 pub struct Line {
+    peer: Option<IpAddr>,
     /// Odd while a request is worked on, even between two requests.
     turn: AtomicU32,
     unread: AtomicBool,
@@ -32,6 +34,16 @@ pub struct Line {
 }
 
 impl Line {
+    /// That of a client at this address.
+    pub fn of(peer: Option<IpAddr>) -> Self {
+        Self { peer, ..Self::default() }
+    }
+
+    /// From where the client speaks.
+    pub fn peer(&self) -> Option<IpAddr> {
+        self.peer
+    }
+
     /// A body has come, or is to come, that nobody has read.
     pub fn is_unread(&self) -> bool {
         self.unread.load(Ordering::Relaxed)

@@ -4,13 +4,14 @@ use broker::tasks::ApplyError;
 use broker::{Broker, Known, Tasks};
 use domain::board::Action;
 use domain::task::input::Input;
+use domain::task::state::Origin;
 use domain::task::timing::successor;
-use domain::{Epoch, RunnerId, SessionId, Task, TaskKey, TaskState};
+use domain::{Epoch, RunnerId, SessionId, Task, TaskKey, TaskState, Timestamp};
 use service::{clock, ids};
 use tokio::sync::mpsc;
 use wire::calls::callbacks::{CallbacksReply, CallbacksRequest};
 use wire::calls::delete::DeleteRequest;
-use wire::runner::Told;
+use wire::runner::{LogLine, LogSource, Told};
 use wire::{Error, subjects};
 
 /// What became of a claim.
@@ -95,34 +96,32 @@ impl Actor {
     /// Has the gate of a task asked and moves the task on where it is open.
     async fn ask_gate(&self, key: TaskKey) -> Result<(), Error> {
         let Some((_, task)) = self.tasks.get(&key).await? else { return Ok(()) };
-        let gate = task.timing.and_then(|timing| timing.gate);
+        let gate = task.timing.as_ref().and_then(|timing| timing.gate.clone());
         if task.state != TaskState::Scheduled {
             return Ok(());
         }
-        let open = match gate {
-            Some(url) => self.is_open(&key, url).await,
-            None => true,
+        let answer = match gate {
+            Some(url) => self.answer_of(&key, url).await,
+            None => Ok(()),
         };
-        if open {
-            return self.due(&key).await;
-        }
+        let Err(why) = answer else { return self.due(&key).await };
+        self.note(&task, clock::now(), format!("the semaphore is closed: {why}")).await;
         // As with claims: a driver that has ended needs no outcome.
         let _ = self.outcomes.send(Outcome::GateClosed(key));
         Ok(())
     }
 
-    async fn is_open(&self, key: &TaskKey, url: String) -> bool {
+    /// Whether a gate is open; the error says why it is not.
+    async fn answer_of(&self, key: &TaskKey, url: String) -> Result<(), String> {
         match self.broker.call(&CallbacksRequest::Gate { url }).await {
-            Ok(CallbacksReply::Gate(gate)) => {
-                if let Some(why) = &gate.closed {
-                    tracing::debug!(%key, why, "a gate is closed");
-                }
-                gate.closed.is_none()
-            }
-            Ok(CallbacksReply::Deliveries(_)) => false,
+            Ok(CallbacksReply::Gate(gate)) => gate.closed.map_or(Ok(()), |why| {
+                tracing::debug!(%key, why, "a gate is closed");
+                Err(why)
+            }),
+            Ok(CallbacksReply::Deliveries(_)) => Err("callbacks answered something else".to_owned()),
             Err(error) => {
                 tracing::warn!(%key, %error, "a gate could not be asked");
-                false
+                Err("it could not be asked".to_owned())
             }
         }
     }
@@ -143,8 +142,22 @@ impl Actor {
             }
         }
         let known = Known::Record(revision, Box::new(task));
-        self.tasks.apply(key, &Input::Due, now, known).await?;
+        let queued = self.tasks.apply(key, &Input::Due, now, known).await?;
+        if queued.written {
+            self.note(&queued.task, now, "Job is queued: its time has come".to_owned()).await;
+        }
         Ok(())
+    }
+
+    /// A row in the log of a job; other tasks have no such rows. A note that can't be stored stops nothing.
+    async fn note(&self, task: &Task, at: Timestamp, text: String) {
+        if task.origin != Origin::TaskEngine {
+            return;
+        }
+        let line = LogLine { source: LogSource::Scheduler, ..LogLine::new(at, text) };
+        if let Err(error) = self.broker.append(subjects::notes(&task.key()), &line).await {
+            tracing::warn!(key = %task.key(), %error, "a note on a job could not be stored");
+        }
     }
 
     async fn claim(&self, key: TaskKey, runner: RunnerId, known: Option<(u64, Task)>) -> Result<(), Error> {

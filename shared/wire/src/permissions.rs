@@ -27,12 +27,13 @@ pub fn calls(function: Function) -> &'static [Function] {
         Function::Status | Function::Admin => &[Schedule],
         Function::Schedule => &[Delete, Callbacks],
         // Which run of a recurring task is the last one is known to `status` alone.
-        Function::Interrupt | Function::Amend | Function::Delete => &[Status],
-        Function::Logs => &[Status, Sessions],
-        // Which sessions there were is known from the tasks, too.
-        Function::Sessions => &[Status],
+        Function::Interrupt | Function::Amend | Function::Delete | Function::Logs => &[Status],
         Function::Runner => &[Report],
-        Function::Provision | Function::Create | Function::Callbacks | Function::Report => &[],
+        Function::Provision
+        | Function::Create
+        | Function::Callbacks
+        | Function::Sessions
+        | Function::Report => &[],
     }
 }
 
@@ -96,7 +97,7 @@ fn add_stream(list: &mut Permissions, function: Function, stream: &Stream) {
 
 /// Rights on the subjects that are neither calls nor streams.
 fn add_own(list: &mut Permissions, function: Function) {
-    let log = subjects::LOGS_ALL.to_owned();
+    let (log, notes) = (subjects::LOGS_ALL.to_owned(), subjects::NOTES_ALL.to_owned());
     let (beat, progress) = (subjects::BEAT_ALL.to_owned(), subjects::PROGRESS_ALL.to_owned());
     match function {
         Function::Runner => {
@@ -104,19 +105,17 @@ fn add_own(list: &mut Permissions, function: Function) {
             list.subscribe.push(subjects::RUNNER_ALL.to_owned());
         }
         Function::Schedule => {
-            list.publish.extend([subjects::RUNNER_ALL.to_owned(), subjects::LANE.to_owned()]);
+            list.publish.extend([subjects::RUNNER_ALL.to_owned(), subjects::LANE.to_owned(), notes]);
             list.subscribe.push(beat);
         }
         Function::Interrupt | Function::Amend => list.publish.push(subjects::RUNNER_ALL.to_owned()),
-        Function::Sessions => {
-            list.publish.push(subjects::RUNNER_ALL.to_owned());
-            list.subscribe.push(beat);
-        }
+        Function::Sessions => list.subscribe.push(beat),
         Function::Status => list.subscribe.push(progress),
         Function::Create | Function::Admin => list.subscribe.push(subjects::LANE.to_owned()),
         Function::Logs => list.subscribe.push(log),
-        Function::Ingress => list.publish.push(subjects::PING_ALL.to_owned()),
-        Function::Provision | Function::Delete | Function::Callbacks | Function::Report => {}
+        Function::Ingress => list.publish.extend([subjects::PING_ALL.to_owned(), notes]),
+        Function::Callbacks => list.publish.push(notes),
+        Function::Provision | Function::Delete | Function::Report => {}
     }
 }
 

@@ -128,12 +128,28 @@ pub struct LogLine {
     /// The step of a workflow that it is about, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<u32>,
+    /// Its place among the lines of all tasks, told by `logs`; what is stored has none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub place: u64,
+}
+
+/// Room for the lines of one message, so that a line's place follows from the sequence of its message.
+const PLACES_PER_MESSAGE: u64 = 1_000;
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl LogLine {
     /// A line that a task's process wrote.
     pub fn new(at: Timestamp, text: impl Into<String>) -> Self {
-        Self { at, text: text.into(), source: LogSource::Worker, step: None }
+        Self { at, text: text.into(), source: LogSource::Worker, step: None, place: 0 }
+    }
+
+    /// The same, stored as the line of this index in the message of this sequence.
+    pub fn placed(self, sequence: u64, index: u64) -> Self {
+        let index = index.min(PLACES_PER_MESSAGE - 1);
+        Self { place: sequence.saturating_mul(PLACES_PER_MESSAGE).saturating_add(index), ..self }
     }
 }
 
@@ -146,6 +162,12 @@ pub enum LogSource {
     Worker,
     /// The runner about the job as a whole.
     Controller,
+    /// Who took a request about the job in.
+    Api,
+    /// Who lets it wait for its time and its gate.
+    Scheduler,
+    /// Who tells others how it goes on.
+    Callback,
 }
 
 impl LogSource {
@@ -154,6 +176,9 @@ impl LogSource {
         match self {
             Self::Worker => "worker",
             Self::Controller => "controller",
+            Self::Api => "api",
+            Self::Scheduler => "scheduler",
+            Self::Callback => "callback",
         }
     }
 

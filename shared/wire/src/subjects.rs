@@ -47,6 +47,14 @@ pub fn logs(key: &TaskKey) -> String {
 /// `tasklane.logs.>`: all log lines.
 pub const LOGS_ALL: &str = "tasklane.logs.>";
 
+/// `tasklane.notes.demo.efa6…`: what others than its runner say about one task.
+pub fn notes(key: &TaskKey) -> String {
+    format!("{ROOT}.notes.{key}")
+}
+
+/// `tasklane.notes.>`: the notes on all tasks.
+pub const NOTES_ALL: &str = "tasklane.notes.>";
+
 /// `_INBOX_create`: where the answers to one function's requests go; no other function can read them.
 pub fn inbox(function: Function) -> String {
     format!("_INBOX_{function}")
@@ -109,6 +117,7 @@ mod tests {
         let id = "efa680a0-748e-43d0-9099-cf40937b13f4";
         let key = TaskKey::new("demo", id.parse().unwrap());
         assert_eq!(logs(&key), format!("tasklane.logs.demo.{id}"));
+        assert_eq!(notes(&key), format!("tasklane.notes.demo.{id}"));
         assert_eq!(progress(&key), format!("tasklane.progress.demo.{id}"));
         let runner_id = RunnerId(key.id.0);
         assert_eq!(runner(runner_id), RUNNER_ALL.replace('*', id));

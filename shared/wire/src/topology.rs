@@ -179,7 +179,8 @@ fn bucket(
 /// Every stream for the given sizes.
 pub fn streams(sizes: Sizes) -> Vec<Stream> {
     use Function::{
-        Admin, Amend, Callbacks, Create, Delete, Ingress, Interrupt, Logs, Report, Runner, Schedule, Status,
+        Admin, Amend, Callbacks, Create, Delete, Ingress, Interrupt, Logs, Report, Runner, Schedule,
+        Sessions, Status,
     };
     let bucket = |name: &str, holds: &str, percent, written_by: &[Function], read_by: &[Function]| {
         bucket(sizes, name, holds, percent, (written_by, read_by))
@@ -197,6 +198,7 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
     let task_writers = [Create, Amend, Schedule, Report, Interrupt, Delete];
     let task_readers = [Create, Amend, Schedule, Report, Interrupt, Delete, Callbacks, Status, Logs];
     let active = [Schedule, Callbacks];
+    let noters = [Runner, Ingress, Schedule, Callbacks];
     let app_readers = [Create, Amend, Status, Interrupt, Delete, Logs, Admin];
     vec![
         bucket(TASKS, "task records, key <tenant>.<task id>", 25, &task_writers, &task_readers),
@@ -209,7 +211,7 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
             max_bytes: 1024 * 1024,
             ..bucket(SETTINGS, "settings of the Task Engine", 0, &[Admin], &[Admin, Schedule])
         },
-        expiring(bucket(SESSIONS, "sessions, key <tenant>.<session id>", 1, &[Runner], &[Status])),
+        expiring(bucket(SESSIONS, "sessions, key <tenant>.<session id>", 1, &[Runner], &[Sessions])),
         // What is lost of it with the power is told once more.
         expiring(Stream {
             unsynced: alone,
@@ -238,13 +240,13 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
         objects(BUNDLES, "app bundles by SHA-256", 10, &[Ingress], &[Admin, Runner]),
         Stream {
             kind: Kind::Stream,
-            subjects: vec![subjects::LOGS_ALL.to_owned()],
+            subjects: vec![subjects::LOGS_ALL.to_owned(), subjects::NOTES_ALL.to_owned()],
             unsynced: alone,
             discard_old: true,
             max_per_subject: LOG_BATCHES_PER_TASK,
             max_message_bytes: CHUNK_MESSAGE_BYTES_MAX,
             max_age_seconds: LOG_AGE_SECONDS,
-            ..bucket(LOGS, "log lines in batches, one subject per task", 10, &[Runner], &[Logs])
+            ..bucket(LOGS, "log lines in batches, and notes of others, by task", 10, &noters, &[Logs])
         },
     ]
 }

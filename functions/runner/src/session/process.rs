@@ -199,7 +199,6 @@ impl Starting<'_> {
             ended_at: None,
             tasks: 0,
             message: None,
-            process_of: None,
         }
     }
 
@@ -255,7 +254,6 @@ impl Session {
         self.kept.stop().await;
         self.kept.wait().await;
         self.log.end_task().await;
-        self.log.close().await;
         self.files.remove();
         self.recorded.end(runner, clock::now(), state, self.tasks, message).await;
     }

@@ -96,8 +96,6 @@ impl Dialect for V1 {
             Outcome::Logs(_)
             | Outcome::LogText(_)
             | Outcome::Sessions(_)
-            | Outcome::SessionPage(_)
-            | Outcome::Session(_)
             | Outcome::Admin(_)
             | Outcome::Health(_)
             | Outcome::Jobs(_)

@@ -14,6 +14,7 @@ use wire::{Code, Error};
 use self::model::{accepted, dashboard, health, job};
 use crate::{Access, BodyKind, Dialect, JobsOutcome, Outcome, Parameters, Plan, Request, Route};
 
+pub use logs::asked;
 pub use request::hooks_in;
 
 /// Bytes that a JSON body may have.
@@ -106,7 +107,7 @@ impl Dialect for TaskEngine {
             }
             JobsOutcome::Dashboard(found) => ok(dashboard(&found)),
             JobsOutcome::Health(found) => ok(health(&found)),
-            JobsOutcome::Logs { job, lines } => ok(logs::rows(&job, &lines, shows_all(request))),
+            JobsOutcome::Logs { job, lines, notes } => ok(logs::rows(&job, lines, notes, shows_all(request))),
             JobsOutcome::Schedules(schedules) if route.operation == "set_scheduler" => {
                 ok(json!({ "result": "ok", "schedules": model::names(&schedules) }))
             }

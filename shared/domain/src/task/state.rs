@@ -131,11 +131,10 @@ pub struct Interrupt {
 }
 
 /// What runs the tasks of an app version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Runtime {
     /// One process per task.
-    #[default]
     Command,
     /// One warm process for many tasks of one owner, spoken to over HTTP.
     Session,
