@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::json;
 use tests::Kit;
 use tests::accounts::{grant, key, key_until, tenant, until_answers, user};
-use tests::apps::{App, noop_app};
+use tests::apps::{App, noop_app, shell_app};
 use tests::http::{Answer, Http};
 
 /// What callers with a valid key of the right scope get, who are not allowed all the same.
@@ -40,11 +40,26 @@ fn row(call: &Call) -> Option<Row> {
         "get_task" | "get_task_response" | "get_logs" | "get_task_logs" | "download_task_logs" => {
             row(&[200], &[404], &[404])
         }
+        // Sessions are seen by their own user and by an Admin, whatever the rights on the app.
+        "get_webui_session"
+        | "terminate_webui_session"
+        | "webui_session_terminate"
+        | "get_webui_session_logs"
+        | "webui_session_logs"
+        | "download_webui_session_logs"
+        | "get_task_session"
+        | "terminate_task_session"
+        | "task_session_terminate"
+        | "get_task_session_logs"
+        | "task_session_logs"
+        | "download_task_session_logs"
+        | "get_session"
+        | "terminate_session"
+        | "get_session_logs" => same(&[404]),
         "delete_task" | "interrupt_task" => row(&[403], &[404], &[404]),
         // Lists and what is only about the caller answer everybody; what they show is checked apart.
-        "get_tasks" | "list_tasks" | "list_apps" | "list_lanes" | "list_sessions" => {
-            row(&[200], &[200], &[200])
-        }
+        "get_tasks" | "list_tasks" | "list_apps" | "list_lanes" | "list_sessions" | "get_webui_sessions"
+        | "get_task_sessions" => row(&[200], &[200], &[200]),
         "get_version" | "get_current_user" | "get_openapi_specification" | "health" => {
             row(&[200], &[200], &[200])
         }
@@ -66,7 +81,7 @@ struct Call {
     body: String,
 }
 
-fn calls(task: &str, key_id: &str) -> Vec<Call> {
+fn calls(task: &str, session: &str, key_id: &str) -> Vec<Call> {
     let with_keys = ALL.iter().filter(|dialect| dialect.signing().is_none());
     let routes = with_keys.flat_map(|dialect| dialect.routes().iter().map(|route| (*dialect, route)));
     routes
@@ -82,6 +97,7 @@ fn calls(task: &str, key_id: &str) -> Vec<Call> {
                 ("{serviceName}", "run"),
                 ("{service}", "run"),
                 ("{id}", task),
+                ("{session_id}", session),
                 ("{key_id}", key_id),
                 ("{user}", "ann"),
                 ("{name}", "tasks.demo"),
@@ -105,6 +121,13 @@ fn calls(task: &str, key_id: &str) -> Vec<Call> {
             Call { dialect, route, path, body: body.to_string() }
         })
         .collect()
+}
+
+/// The session of a task of the demo user, which has ended.
+async fn session(admin: &Http) -> String {
+    shell_app(admin, "spoken", &[("say", "echo said >&2")]).await;
+    let task = admin.create("spoken", "say", "").await;
+    admin.until_ended(&task).await["sessionId"].as_str().unwrap().to_owned()
 }
 
 impl Call {
@@ -190,7 +213,7 @@ async fn every_route_refuses_every_key_that_may_not() {
     ])
     .collect();
 
-    let all = calls(&task, &revoked_key.id);
+    let all = calls(&task, &session(admin).await, &revoked_key.id);
     for call in all.iter().filter(|call| call.route.access != Access::Open) {
         let is_open = matches!(call.route.access, Access::Optional(_));
         for (who, http) in nobody.iter().filter(|(_, http)| !is_open || http.key().is_some()) {
@@ -253,7 +276,8 @@ async fn every_route_lets_a_valid_key_do_what_its_user_may() {
 
     let kept = key(admin, "demo", "kept", &["Tasks"]).await;
     let mut wrong = Vec::new();
-    for call in calls(&task, &kept.id) {
+    let session = session(admin).await;
+    for call in calls(&task, &session, &kept.id) {
         let operation = call.route.operation;
         let row = row(&call).unwrap_or_else(|| panic!("{operation} has no row in this test: add one"));
         let rows = [
@@ -290,14 +314,14 @@ async fn lists_show_what_may_be_seen(
     task: &str,
 ) {
     for (who, http, seen) in
-        [("admin", admin, 1), ("reader", reader, 1), ("nobody", nobody, 0), ("stranger", stranger, 0)]
+        [("admin", admin, 2), ("reader", reader, 1), ("nobody", nobody, 0), ("stranger", stranger, 0)]
     {
         let list = http.get("/pro-api/v2/tasks?listAll=true").await.expect(200).json();
         assert_eq!(list["total_tasks"], seen, "{who}: {list}");
         let apps = http.get("/tasklane/v1/apps").await.expect(200).json();
         assert_eq!(apps["apps"].as_array().map(Vec::len), Some(seen), "{who}: {apps}");
         let own = http.get("/pro-api/v2/tasks").await.expect(200).json();
-        assert_eq!(own["total_tasks"], u8::from(who == "admin"), "{who}: {own}");
+        assert_eq!(own["total_tasks"], if who == "admin" { 2 } else { 0 }, "{who}: {own}");
     }
     let keys = stranger.get("/tasklane/v1/keys").await.expect(200).text();
     assert!(!keys.contains("\"demo\",\"user\":\"kept\"") && keys.contains("other"), "{keys}");

@@ -31,6 +31,7 @@ mod permissions;
 mod restarts;
 mod runtime;
 mod schedules;
+mod session_manager;
 mod sessions;
 mod shared_syncs;
 mod signatures;

@@ -14,6 +14,7 @@ use service::{CancellationToken, Context, Durability, RunError, Settings};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use wire::Function;
+use wire::calls::sessions::{SessionsReply, SessionsRequest};
 use wire::permissions::ExtraUser;
 
 use super::StackError;
@@ -164,8 +165,9 @@ impl Stack {
             }
             let caller =
                 domain::Caller { tenant: self.settings.operator.clone(), user: String::new(), admin: true };
-            let ask = wire::calls::sessions::SessionsRequest { caller };
-            while !broker.call(&ask).await.is_ok_and(|reply| !reply.runners.is_empty()) {
+            let ask = SessionsRequest::Live { caller };
+            let has_runner = |reply| matches!(reply, SessionsReply::Live(live) if !live.runners.is_empty());
+            while !broker.call(&ask).await.is_ok_and(has_runner) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };

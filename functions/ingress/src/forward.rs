@@ -5,21 +5,19 @@ use std::time::Duration;
 
 use broker::Broker;
 use broker::body::Bodies;
-use bytes::Bytes;
-use dialects::{Outcome, Plan, log_text};
+use dialects::{Outcome, Plan};
 use domain::list::Query;
 use domain::task::state::Origin;
 use domain::{Caller, Payload, TaskId};
 use service::Context;
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use wire::calls::admin::AdminRequest;
 use wire::calls::create::Target;
 use wire::calls::delete::DeleteRequest;
 use wire::calls::interrupt::InterruptRequest;
-use wire::calls::logs::{LogsReply, LogsRequest};
-use wire::calls::sessions::SessionsRequest;
+use wire::calls::logs::{LogOf, LogsRequest};
 use wire::calls::status::{Page, StatusReply, StatusRequest, TaskStatus};
 use wire::topology::{BODIES, BUNDLES};
 use wire::{Code, Error};
@@ -34,11 +32,7 @@ const STREAMS_MAX: usize = 128;
 /// How long a large body may wait for its place.
 const PLACE_TIME: Duration = Duration::from_secs(20);
 /// Calls for one page. It is in several parts only where its rows have long texts.
-const PAGE_CALLS_MAX: usize = 64;
-/// Lines that one call for a log asks for: the most that `logs` gives.
-const LOG_LINES: u64 = 1000;
-/// Pages of a log that are read before their client takes them.
-const PAGES_AHEAD: usize = 2;
+pub(crate) const PAGE_CALLS_MAX: usize = 64;
 
 /// What plans are carried out with. Cheap to clone.
 #[derive(Clone)]
@@ -51,7 +45,7 @@ pub struct Forward {
     pub(crate) jobs: TaskTracker,
     pub(crate) checkup: Arc<Checkup>,
     uploads: Arc<Semaphore>,
-    downloads: Arc<Semaphore>,
+    pub(crate) downloads: Arc<Semaphore>,
 }
 
 impl Forward {
@@ -110,18 +104,16 @@ impl Forward {
                 let request = DeleteRequest::Task { caller: owned()?, id, run };
                 self.broker.call(&request).await.map(|()| Outcome::Done)
             }
-            Plan::Logs { id, run, offset, limit, wait_ms } => {
-                let request = LogsRequest { caller: owned()?, id, run, offset, limit, wait_ms, notes: false };
+            Plan::Logs { id, run, offset, limit, wait_ms, filter } => {
+                let of = LogOf::Task { id, run };
+                let request =
+                    LogsRequest { caller: owned()?, of, offset, limit, wait_ms, filter, count: false };
                 self.broker.call(&request).await.map(Outcome::Logs)
             }
-            Plan::LogText { id, run } => {
-                let first = log_from_the_start(known()?, id, run);
-                self.broker.call(&first).await.map(Outcome::LogText)
-            }
+            Plan::LogText { id, run } => self.first_text(known()?, LogOf::Task { id, run }).await,
             Plan::Jobs(order) => self.jobs(*order, caller, asked).await,
-            Plan::Sessions => {
-                self.broker.call(&SessionsRequest { caller: owned()? }).await.map(Outcome::Sessions)
-            }
+            Plan::Sessions => self.live_sessions(known()?).await.map(Outcome::Sessions),
+            Plan::Session(order) => self.session(order, known()?).await,
             Plan::Admin(order) => {
                 self.broker.call(&AdminRequest { caller: owned()?, order }).await.map(Outcome::Admin)
             }
@@ -208,51 +200,14 @@ impl Forward {
         }
     }
 
-    /// A whole log as text, page by page, behind its first page. It ends as soon as it has caught up with the
-    /// task, even if the task writes on.
-    pub async fn log_text(
-        &self,
-        caller: &Caller,
-        id: TaskId,
-        run: Option<u32>,
-        first: LogsReply,
-    ) -> Result<Content, Error> {
-        let place = place(&self.downloads).await?;
-        let (sender, pieces) = mpsc::channel(PAGES_AHEAD);
-        let (broker, mut request) = (self.broker.clone(), log_from_the_start(caller, id, run));
-        tokio::spawn(async move {
-            let _place = place;
-            let mut page = first;
-            loop {
-                let is_last = page.end || page.lines.is_empty();
-                let text = Bytes::from(log_text(&page, is_last));
-                if sender.send(Ok(text)).await.is_err() || is_last {
-                    return;
-                }
-                request.offset = page.next;
-                match broker.call(&request).await {
-                    Ok(next) => page = next,
-                    Err(error) => {
-                        let _ = sender.send(Err(error)).await;
-                        return;
-                    }
-                }
-            }
-        });
-        Ok(Content::Pieces(pieces))
-    }
-
     /// A place for a large body that comes in; the place is free again when it is dropped.
     pub(crate) async fn place_for_upload(&self) -> Result<OwnedSemaphorePermit, Error> {
         place(&self.uploads).await
     }
 }
 
-fn log_from_the_start(caller: &Caller, id: TaskId, run: Option<u32>) -> LogsRequest {
-    LogsRequest { caller: caller.clone(), id, run, offset: 0, limit: LOG_LINES, wait_ms: 0, notes: false }
-}
-
-async fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Error> {
+/// A place among those who do the same.
+pub(crate) async fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Error> {
     match timeout(PLACE_TIME, Arc::clone(places).acquire_owned()).await {
         Ok(place) => place.map_err(Error::internal),
         Err(_) => Err(Error::unavailable("too many large bodies are under way")),

@@ -6,7 +6,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dialects::{ALL, BodyKind, Dialect, Found, Outcome, Plan, Route, Router, normal_path, task_engine};
+use dialects::{
+    ALL, BodyKind, Dialect, Found, Outcome, Plan, Route, Router, SessionOrder, normal_path, task_engine,
+};
 use domain::Caller;
 use futures_util::FutureExt;
 use http::header::CONNECTION;
@@ -17,6 +19,7 @@ use service::keys::Pepper;
 use service::master_key::MasterKey;
 use service::{Context, clock};
 use tokio::time::Instant;
+use wire::calls::logs::LogOf;
 use wire::{Code, Error};
 
 use crate::forward::Forward;
@@ -153,14 +156,14 @@ impl Door {
             BodyKind::Streamed(most) => Body::Arriving(upload, most),
             BodyKind::None | BodyKind::Small(_) => Body::Held(Bytes::copy_from_slice(request.body)),
         };
+        let log = log_of(&plan);
         let asked = asked(&plan, &request, line.peer());
-        let log = if let Plan::LogText { id, run } = &plan { Some((*id, *run)) } else { None };
         let outcome = self.forward.carry_out(plan, caller, content_type, body, asked).await?;
         request.now = clock::now();
         let content = match (&outcome, log, caller) {
             (Outcome::Body(payload), ..) => Some(self.forward.content(payload).await?),
-            (Outcome::LogText(first), Some((id, run)), Some(caller)) => {
-                Some(self.forward.log_text(caller, id, run, first.clone()).await?)
+            (Outcome::LogText(first), Some(of), Some(caller)) => {
+                Some(self.forward.log_text(caller, of, first.clone()).await?)
             }
             _ => None,
         };
@@ -185,6 +188,17 @@ impl<'r> Routed<'r> {
             body: &[],
             now: clock::now(),
         }
+    }
+}
+
+/// Whose log is to be streamed, if one is.
+fn log_of(plan: &Plan) -> Option<LogOf> {
+    if let Plan::LogText { id, run } = plan {
+        Some(LogOf::Task { id: *id, run: *run })
+    } else if let Plan::Session(SessionOrder::LogText { kind, id }) = plan {
+        Some(LogOf::Session { kind: *kind, id: *id })
+    } else {
+        None
     }
 }
 

@@ -11,7 +11,7 @@ use service::{Context, Settings};
 use std::sync::Arc;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
-use wire::calls::sessions::SessionsRequest;
+use wire::calls::sessions::{SessionsReply, SessionsRequest};
 use wire::records::ApiKey;
 use wire::topology::KEYS;
 use wire::{Function, permissions};
@@ -82,7 +82,8 @@ impl Checkup {
     async fn runners(&self) -> u64 {
         let operator =
             Caller { tenant: self.settings.operator.clone(), user: "health".to_owned(), admin: true };
-        let answer = timeout(PATIENCE, self.broker.call(&SessionsRequest { caller: operator })).await;
-        answer.map_or(0, |sessions| sessions.map_or(0, |sessions| sessions.runners.len() as u64))
+        let answer = timeout(PATIENCE, self.broker.call(&SessionsRequest::Live { caller: operator })).await;
+        let Ok(Ok(SessionsReply::Live(live))) = answer else { return 0 };
+        live.runners.len() as u64
     }
 }

@@ -1,6 +1,5 @@
 //! Orders about jobs, carried out: a job is known by its number, and `status` says which task that is.
 
-use broker::Broker;
 use bytes::Bytes;
 use dialects::{JobsHealth, JobsOrder, JobsOutcome, Outcome, task_engine};
 use domain::Caller;
@@ -11,8 +10,7 @@ use service::clock;
 use wire::calls::admin::{AdminOrder, AdminReply, AdminRequest};
 use wire::calls::amend::{AmendChange, AmendRequest};
 use wire::calls::create::Target;
-use wire::calls::logs::LogsRequest;
-use wire::calls::sessions::SessionsRequest;
+use wire::calls::logs::{LineFilter, LogOf, LogsRequest};
 use wire::calls::status::{StatusReply, StatusRequest};
 use wire::runner::{LogLine, LogSource};
 use wire::{Code, Error, Function};
@@ -149,23 +147,25 @@ impl Forward {
     /// Whoever may see the job may see its log, so it is read on behalf of its owner.
     async fn job_logs(&self, viewer: Viewer, number: u64) -> Result<JobsOutcome, Error> {
         let job = self.job(viewer, number).await?;
-        let (lines, notes) = (self.log_of(&job, false).await?, self.log_of(&job, true).await?);
+        let (id, run) = (job.task.id, Some(job.task.run));
+        let lines = self.log_of(&job, LogOf::Task { id, run }).await?;
+        let notes = self.log_of(&job, LogOf::Notes { id, run }).await?;
         Ok(JobsOutcome::Logs { job, lines, notes })
     }
 
-    async fn log_of(&self, job: &Job, notes: bool) -> Result<Vec<LogLine>, Error> {
+    async fn log_of(&self, job: &Job, of: LogOf) -> Result<Vec<LogLine>, Error> {
         let caller = Caller { tenant: job.tenant.clone(), user: job.task.user.clone(), admin: true };
         let mut lines = Vec::new();
         let mut offset = 0;
         while lines.len() < LOG_LINES_MAX {
             let request = LogsRequest {
                 caller: caller.clone(),
-                id: job.task.id,
-                run: Some(job.task.run),
+                of,
                 offset,
                 limit: LOG_LINES_PER_CALL,
-                notes,
                 wait_ms: 0,
+                filter: LineFilter::default(),
+                count: false,
             };
             let page = self.broker.call(&request).await?;
             if page.lines.is_empty() {
@@ -202,10 +202,16 @@ impl Forward {
             schedulers: up(Function::Schedule),
             callbacks: health.functions.iter().filter(|name| name.as_str() == "callbacks").count() as u64,
             broker_version: health.broker_version.clone(),
-            places: places(&self.broker, caller).await,
+            places: self.places(caller).await,
             counts,
             limits,
         })
+    }
+
+    /// Places for tasks on live runners. Where nobody tells, none are known.
+    async fn places(&self, caller: &Caller) -> u64 {
+        let live = self.live_sessions(caller).await;
+        live.map_or(0, |live| live.runners.iter().map(|runner| u64::from(runner.slots)).sum())
     }
 
     async fn counts(&self, client: &str) -> Result<(domain::jobs::JobCounts, LaneLimits), Error> {
@@ -215,12 +221,6 @@ impl Forward {
         };
         Ok((counts, limits))
     }
-}
-
-/// Places for tasks on live runners. Where nobody tells, none are known.
-async fn places(broker: &Broker, caller: &Caller) -> u64 {
-    let reply = broker.call(&SessionsRequest { caller: caller.clone() }).await;
-    reply.map_or(0, |found| found.runners.iter().map(|runner| u64::from(runner.slots)).sum())
 }
 
 fn strange() -> Error {

@@ -13,6 +13,7 @@ mod notes;
 mod output;
 mod publish;
 mod server;
+mod sessions;
 mod signers;
 mod socket;
 mod upload;

@@ -40,7 +40,7 @@ pub enum Holding {
 pub struct Orders {
     /// The order in force.
     pub order: watch::Receiver<Order>,
-    /// Who wants it stopped, where the record of the task does not say.
+    /// Who ended its session, where somebody did.
     pub why: watch::Receiver<Option<String>>,
     /// Counts the moments at which it became doubtful whether the claim still holds.
     pub doubts: watch::Receiver<u64>,
@@ -49,7 +49,8 @@ pub struct Orders {
 impl Orders {
     /// What a task that is stopped by force is told to have failed of.
     pub fn why_stopped(&self) -> String {
-        self.why.borrow().clone().unwrap_or_else(|| "it was stopped by force".to_owned())
+        let why = self.why.borrow().as_ref().map(|why| format!("its session was {why}"));
+        why.unwrap_or_else(|| "it was stopped by force".to_owned())
     }
 }
 
@@ -160,7 +161,7 @@ impl Held {
         self.with(|inner| {
             let is_meant = |slot: &&Slot| slot.process.as_ref().is_some_and(|p| p.session == session);
             for slot in inner.slots.values().filter(is_meant) {
-                slot.why.send_replace(Some(format!("its session was {why}")));
+                slot.why.send_replace(Some(why.to_owned()));
                 raise(&slot.order, Order::Stop);
             }
         });

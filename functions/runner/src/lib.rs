@@ -141,6 +141,7 @@ impl Runner {
             Holding::NoPlace => self.give_back(&task),
             Holding::New(orders) => {
                 let runner = Arc::clone(self);
+                let ended_by = orders.why.clone();
                 tokio::spawn(async move {
                     let (key, epoch) = (task.key(), task.epoch);
                     let reports = Reports::begin(&runner, &task);
@@ -155,6 +156,10 @@ impl Runner {
                             Some(outcome::not_started("this runner has no tasks of that runtime"))
                         }
                     };
+                    let ended_by = ended_by.borrow().clone().filter(|_| ending.is_some());
+                    if let Some(why) = ended_by {
+                        session::record_ended(&runner, &task, why).await;
+                    }
                     match ending {
                         Some(ending) => reports.end(ending).await,
                         None => reports.give_up().await,

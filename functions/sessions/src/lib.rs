@@ -1,30 +1,54 @@
-//! `sessions`: tells which processes run where, from the heartbeats of the runners.
+//! `sessions`: tells which processes run where, from the heartbeats of the runners; lists the sessions that were
+//! and are, with what `status` knows; and ends one by telling its runner.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use broker::Broker;
-use domain::RunnerId;
 use domain::board::RUNNER_LEASE_MS;
+use domain::session::list::{SessionQuery, SessionSummary};
+use domain::{Caller, RunnerId, SessionId, SessionKind};
 use service::{Context, RunError, serve};
 use tokio::time::Instant;
-use wire::calls::sessions::{RunnerStatus, Session, SessionsReply, SessionsRequest};
-use wire::runner::Beat;
-use wire::{Error, subjects};
+use wire::calls::sessions::{
+    LiveSessions, RunnerStatus, Session, SessionPage, SessionsReply, SessionsRequest, TERMINATE_SECONDS,
+    session_not_found,
+};
+use wire::calls::status::{StatusReply, StatusRequest};
+use wire::runner::{Beat, Told};
+use wire::{Code, Error, subjects};
+
+/// Rows of a page whose caller named no limit, and the most that one page has.
+const PAGE_ROWS_DEFAULT: u64 = 100;
+const PAGE_ROWS_MAX: u64 = 1000;
+/// Until a heartbeat can't be missing any more.
+const LEASE: Duration = Duration::from_millis(RUNNER_LEASE_MS);
+/// How often it is looked whether a session has ended; and after how many looks its runner is told again, since
+/// what it is told may be lost.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOKS_PER_TELLING: u32 = 20;
 
 /// The latest heartbeat of each runner, and when it came.
 type Beats = Arc<Mutex<HashMap<RunnerId, (Beat, Instant)>>>;
 
 /// Serves until it is stopped.
 pub async fn run(context: Context) -> Result<(), RunError> {
-    let beats = Beats::default();
-    tokio::spawn(listen(context.broker.clone(), Arc::clone(&beats)));
+    let function =
+        Sessions { broker: context.broker.clone(), beats: Beats::default(), listening_since: Instant::now() };
+    tokio::spawn(listen(function.broker.clone(), Arc::clone(&function.beats)));
     serve(&context, move |request| {
-        let beats = Arc::clone(&beats);
-        async move { handle(&beats, &request) }
+        let function = function.clone();
+        async move { function.handle(request).await }
     })
     .await
+}
+
+#[derive(Clone)]
+struct Sessions {
+    broker: Broker,
+    beats: Beats,
+    listening_since: Instant,
 }
 
 async fn listen(broker: Broker, beats: Beats) {
@@ -39,27 +63,124 @@ async fn listen(broker: Broker, beats: Beats) {
 }
 
 fn is_live(at: Instant) -> bool {
-    at.elapsed() <= Duration::from_millis(RUNNER_LEASE_MS)
+    at.elapsed() <= LEASE
 }
 
-fn handle(beats: &Beats, request: &SessionsRequest) -> Result<SessionsReply, Error> {
-    let beats = beats.lock().map_err(|_| Error::internal("a listener failed"))?;
-    let live = || beats.values().filter(|(_, at)| is_live(*at)).map(|(beat, _)| beat);
-    let caller = &request.caller;
-    let mut sessions: Vec<Session> = live()
-        .flat_map(|beat| beat.processes.iter().map(move |process| (beat, process)))
-        .filter(|(_, process)| process.of.tenant == caller.tenant)
-        .filter(|(_, process)| caller.admin || process.of.user == caller.user)
-        .map(|(beat, process)| Session {
-            process: process.clone(),
-            runner: beat.heartbeat.runner,
-            host: beat.host.clone(),
-        })
-        .collect();
-    sessions.sort_by_key(|session| (session.process.created_at, session.process.session));
-    let mut runners: Vec<RunnerStatus> = live().map(runner_status).collect();
-    runners.sort_by_key(|runner| (runner.started_at, runner.runner));
-    Ok(SessionsReply { sessions, runners })
+impl Sessions {
+    async fn handle(&self, request: SessionsRequest) -> Result<SessionsReply, Error> {
+        match request {
+            SessionsRequest::Live { caller } => {
+                let mut live = self.live(&caller.tenant)?;
+                live.sessions.retain(|session| caller.admin || session.process.of.user == caller.user);
+                Ok(SessionsReply::Live(live))
+            }
+            SessionsRequest::List { caller, mut query } => {
+                if query.limit == 0 {
+                    query.limit = PAGE_ROWS_DEFAULT;
+                }
+                query.limit = query.limit.min(PAGE_ROWS_MAX);
+                self.page(&caller, query).await.map(SessionsReply::Page)
+            }
+            SessionsRequest::Get { caller, kind, id } => {
+                self.one(&caller, kind, id).await.map(Box::new).map(SessionsReply::Session)
+            }
+            SessionsRequest::Terminate { caller, kind, id } => {
+                self.terminate(&caller, kind, id).await.map(Box::new).map(SessionsReply::Session)
+            }
+        }
+    }
+
+    /// What the heartbeats say of one tenant, and all runners.
+    fn live(&self, tenant: &str) -> Result<LiveSessions, Error> {
+        let beats = self.beats.lock().map_err(|_| Error::internal("a listener failed"))?;
+        let live = || beats.values().filter(|(_, at)| is_live(*at)).map(|(beat, _)| beat);
+        let mut sessions: Vec<Session> = live()
+            .flat_map(|beat| beat.processes.iter().map(move |process| (beat, process)))
+            .filter(|(_, process)| process.of.tenant == tenant)
+            .map(|(beat, process)| Session {
+                process: process.clone(),
+                runner: beat.heartbeat.runner,
+                host: beat.host.clone(),
+            })
+            .collect();
+        sessions.sort_by_key(|session| (session.process.created_at, session.process.session));
+        let mut runners: Vec<RunnerStatus> = live().map(runner_status).collect();
+        runners.sort_by_key(|runner| (runner.started_at, runner.runner));
+        Ok(LiveSessions { sessions, runners })
+    }
+
+    async fn page(&self, caller: &Caller, query: SessionQuery) -> Result<SessionPage, Error> {
+        // Whoever has just begun to listen would take every session for lost.
+        tokio::time::sleep_until(self.listening_since + LEASE).await;
+        let live = self.live(&caller.tenant)?;
+        let request = StatusRequest::Sessions {
+            caller: caller.clone(),
+            query,
+            live: live.sessions,
+            runners: live.runners.iter().map(|runner| runner.runner).collect(),
+        };
+        let StatusReply::Sessions(page) = self.broker.call(&request).await? else {
+            return Err(Error::internal("status answered something else where sessions were asked for"));
+        };
+        Ok(page)
+    }
+
+    async fn one(
+        &self,
+        caller: &Caller,
+        kind: Option<SessionKind>,
+        id: SessionId,
+    ) -> Result<SessionSummary, Error> {
+        let query = SessionQuery { id: Some(id), kind, limit: 1, ..SessionQuery::default() };
+        let found = self.page(caller, query).await?.sessions.pop();
+        found.ok_or_else(|| session_not_found(id))
+    }
+
+    /// Tells the runner until the session has ended: what is told may be lost, and a caller who heard that it
+    /// was done must find it done.
+    async fn terminate(
+        &self,
+        caller: &Caller,
+        kind: Option<SessionKind>,
+        id: SessionId,
+    ) -> Result<SessionSummary, Error> {
+        let found = self.one(caller, kind, id).await?;
+        if found.state.has_ended() {
+            let message = format!("session {id} has ended already: it is {}", found.state.name());
+            return Err(Error::new(Code::Conflict, message));
+        }
+        let why = format!("terminated by user {}", caller.user);
+        let until = Instant::now() + Duration::from_secs(TERMINATE_SECONDS);
+        for look in 0_u32.. {
+            if look.is_multiple_of(LOOKS_PER_TELLING) {
+                self.tell(&caller.tenant, id, &why).await?;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+            if !self.is_running(&caller.tenant, id)? {
+                let now = self.one(caller, kind, id).await?;
+                if now.state.has_ended() {
+                    return Ok(now);
+                }
+            }
+            if Instant::now() > until {
+                break;
+            }
+        }
+        Err(Error { code: Code::Timeout, ..Error::unavailable(format!("session {id} did not end in time")) })
+    }
+
+    fn is_running(&self, tenant: &str, id: SessionId) -> Result<bool, Error> {
+        Ok(self.live(tenant)?.sessions.iter().any(|session| session.process.session == id))
+    }
+
+    async fn tell(&self, tenant: &str, id: SessionId, why: &str) -> Result<(), Error> {
+        let live = self.live(tenant)?.sessions;
+        if let Some(session) = live.iter().find(|session| session.process.session == id) {
+            let end = Told::EndSession { session: id, why: why.to_owned() };
+            self.broker.tell(subjects::runner(session.runner), &end).await;
+        }
+        Ok(())
+    }
 }
 
 fn runner_status(beat: &Beat) -> RunnerStatus {

@@ -4,6 +4,7 @@
 mod door;
 mod jobs;
 mod picture;
+mod sessions;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,9 +20,11 @@ use wire::Error;
 use wire::calls::callbacks::Delivery;
 use wire::calls::schedule::{ScheduleReply, ScheduleRequest};
 use wire::calls::status::{Page, StatusReply, StatusRequest, TaskStatus};
-use wire::topology::{DELIVERIES, LANES, lane_key, task_key};
+use wire::records::SessionRecord;
+use wire::topology::{DELIVERIES, LANES, SESSIONS, lane_key, task_key};
 
 use picture::Picture;
+use sessions::Known;
 
 /// The most that one call may wait for the end of a task.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -34,6 +37,7 @@ pub async fn run(context: Context) -> Result<(), RunError> {
     let function = Arc::new(Status {
         apps: Apps::follow(&context.broker),
         lanes: View::follow(Bucket::new(&context.broker, LANES)),
+        sessions: View::follow(Bucket::new(&context.broker, SESSIONS)),
         picture: Picture::follow(&context.broker, &tasks).await.map_err(RunError::from_text)?,
         broker: context.broker.clone(),
         tasks,
@@ -50,6 +54,7 @@ pub(crate) struct Status {
     tasks: Tasks,
     apps: Apps,
     lanes: View<LaneLimits>,
+    sessions: View<SessionRecord>,
     picture: Picture,
 }
 
@@ -78,6 +83,15 @@ impl Status {
                 Ok(StatusReply::JobCounts(counts, self.jobs_limits().await?))
             }
             StatusRequest::LastRun { key } => self.last_run(&key).await.map(StatusReply::LastRun),
+            StatusRequest::Sessions { caller, query, live, runners } => {
+                self.up_to_date().await?;
+                let records = self.sessions.all_fresh().await?;
+                let known = Known::new(&caller, &records, &live, &runners, clock::now());
+                let page = |tasks: &mut dyn Iterator<Item = &Summary>| {
+                    sessions::page(&caller, &query, &known, tasks)
+                };
+                self.picture.of_tenant(&caller.tenant, page).map(StatusReply::Sessions)
+            }
             StatusRequest::List { caller, query } => self.list(&caller, query).await.map(StatusReply::Page),
         }
     }

@@ -133,6 +133,17 @@ impl Picture {
         Ok(look(&inner.jobs, &|key| inner.row(key).cloned()))
     }
 
+    /// Looks at all tasks of a tenant.
+    pub fn of_tenant<T>(
+        &self,
+        tenant: &str,
+        look: impl FnOnce(&mut dyn Iterator<Item = &Summary>) -> T,
+    ) -> Result<T, Error> {
+        let inner = self.inner.read().map_err(|_| Error::internal("the read model is broken"))?;
+        let rows = inner.tenants.get(tenant);
+        Ok(look(&mut rows.into_iter().flat_map(|rows| rows.values().rev())))
+    }
+
     /// How far a task is, as its process said last.
     pub fn progress(&self, key: &TaskKey) -> Option<Progress> {
         self.inner.read().ok()?.progress.get(key).cloned()

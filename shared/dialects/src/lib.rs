@@ -5,20 +5,22 @@
 use domain::jobs::{Dashboard, Job, JobCounts, JobQuery, Viewer};
 use domain::lane::LaneLimits;
 use domain::list::Summary;
+use domain::session::list::SessionSummary;
 use domain::task::hook::Hook;
 use domain::task::input::Amendment;
 use domain::task::state::InterruptKind;
 use domain::task::timing::Timing;
-use domain::{Caller, Payload, Scope, TaskId, Timestamp, list};
-use http::{HeaderMap, Method, Response};
+use domain::{Caller, Payload, TaskId, list};
+use http::Response;
 use serde::{Deserialize, Serialize};
 use wire::calls::admin::{AdminOrder, AdminReply, Schedules};
-use wire::calls::logs::LogsReply;
-use wire::calls::sessions::SessionsReply;
+use wire::calls::logs::{LineFilter, LogsReply};
+use wire::calls::sessions::{LiveSessions, SessionPage};
 use wire::calls::status::{Page, TaskStatus};
 use wire::runner::LogLine;
 use wire::{Code, Error};
 
+pub mod aimms_sessions;
 pub mod aimms_tasks;
 mod answer;
 mod body;
@@ -32,7 +34,9 @@ mod moment;
 mod openapi;
 mod path;
 mod query;
+mod route;
 mod router;
+mod sessions;
 mod signing;
 mod streams;
 pub mod symetry;
@@ -47,13 +51,21 @@ pub use answer::status_of;
 pub use log::log_text;
 pub use path::{normal_path, segment};
 pub use query::Parameters;
+pub use route::{Access, BodyKind, Request, Route};
 pub use router::{Found, Router};
+pub use sessions::SessionOrder;
 pub use signing::Signing;
 pub use streams::{StreamOrder, StreamStatus};
 
 /// Every dialect. Routes of all of them share one listener.
-pub const ALL: &[&dyn Dialect] =
-    &[&aimms_tasks::V1, &aimms_tasks::V2, &symetry::Tasks, &tasklane::V1, &task_engine::TaskEngine];
+pub const ALL: &[&dyn Dialect] = &[
+    &aimms_tasks::V1,
+    &aimms_tasks::V2,
+    &aimms_sessions::V1,
+    &symetry::Tasks,
+    &tasklane::V1,
+    &task_engine::TaskEngine,
+];
 
 /// One foreign REST API.
 pub trait Dialect: Sync {
@@ -95,84 +107,6 @@ pub trait Dialect: Sync {
     /// The same where the request is known, for an API whose messages repeat its parts.
     fn refuse(&self, _route: &Route, _request: &Request<'_>, error: &Error) -> Response<Vec<u8>> {
         self.error(error)
-    }
-}
-
-/// One route of a dialect.
-#[derive(Debug)]
-pub struct Route {
-    /// The method.
-    pub method: Method,
-    /// The path with `{name}` for each parameter, beginning with the mount.
-    pub path: &'static str,
-    /// Its operation id.
-    pub operation: &'static str,
-    /// Which key the caller needs.
-    pub access: Access,
-    /// What body it takes.
-    pub body: BodyKind,
-}
-
-/// Which key a route asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// None at all.
-    Open,
-    /// Any valid one.
-    AnyKey,
-    /// A valid one with this scope.
-    Scope(Scope),
-    /// None, unless a setting asks for it; one that is shown must be valid and have this scope.
-    Optional(Scope),
-}
-
-/// What body a route takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyKind {
-    /// None; one that comes is ignored up to a small bound.
-    None,
-    /// Up to so many bytes, handed to `decode`.
-    Small(usize),
-    /// Up to so many bytes, streamed to where the plan says and never held.
-    Streamed(u64),
-}
-
-/// A request as a dialect sees it.
-#[derive(Debug, Clone, Copy)]
-pub struct Request<'r> {
-    /// The method.
-    pub method: &'r Method,
-    /// The path as it was sent, which is what clients sign.
-    pub raw_path: &'r str,
-    /// The normal path: no doubled and no trailing slashes, still percent-encoded.
-    pub path: &'r str,
-    /// The values of the route's parameters, decoded, in the order of the path.
-    pub parameters: &'r [(&'static str, String)],
-    /// The raw query.
-    pub query: &'r str,
-    /// The headers.
-    pub headers: &'r HeaderMap,
-    /// The body of a `Small` route, otherwise empty.
-    pub body: &'r [u8],
-    /// When it came; while encoding, when it is answered.
-    pub now: Timestamp,
-}
-
-impl Request<'_> {
-    /// The value of a path parameter.
-    pub fn parameter(&self, name: &str) -> &str {
-        self.parameters.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
-    }
-
-    /// A path parameter that must be a task id. What is no id is no task, so the answer is the same.
-    pub fn task_id(&self, name: &str) -> Result<TaskId, Error> {
-        let text = self.parameter(name);
-        text.parse().map_err(|_| Error::task_not_found(text::shown(text)))
-    }
-
-    /// A header as text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 }
 
@@ -252,6 +186,9 @@ pub enum Plan {
         limit: u64,
         /// Wait for a line so many milliseconds.
         wait_ms: u64,
+        /// Which lines.
+        #[serde(default, skip_serializing_if = "LineFilter::is_empty")]
+        filter: LineFilter,
     },
     /// The whole log of a task as text, as far as it goes now. Outcome: `LogText`.
     LogText {
@@ -263,6 +200,8 @@ pub enum Plan {
     },
     /// Live sessions and runners. Outcome: `Sessions`.
     Sessions,
+    /// Something with sessions. Outcome: `SessionPage`, `Session`, `Logs` or `LogText`, as the order says.
+    Session(SessionOrder),
     /// Administration. Outcome: `Admin`.
     Admin(AdminOrder),
     /// Publish an app; the body is its bundle. Outcome: `Admin`.
@@ -301,7 +240,11 @@ pub enum Outcome {
     /// A log as text begins with these lines; `ingress` streams all of it behind the head that `encode` gives.
     LogText(LogsReply),
     /// Live sessions and runners.
-    Sessions(SessionsReply),
+    Sessions(LiveSessions),
+    /// Sessions, live and ended.
+    SessionPage(SessionPage),
+    /// One session.
+    Session(Box<SessionSummary>),
     /// Administration.
     Admin(AdminReply),
     /// How the service is.

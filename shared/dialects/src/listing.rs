@@ -28,9 +28,9 @@ pub(crate) type States = [(&'static str, &'static [StateFilter])];
 /// Reads the list that is asked for.
 pub(crate) fn query(parameters: &Parameters, names: &Names) -> Result<Query, Error> {
     Ok(Query {
-        states: states(&parameters.words("states")?, names.states)?,
+        states: states(parameters, "states", names.states)?,
         list_all: parameters.boolean(names.all)?.unwrap_or(false),
-        sort: sort(&parameters.words("sort")?, names.sort)?,
+        sort: sort(parameters, names.sort)?,
         ..page(parameters, names.app, names.version)?
     })
 }
@@ -54,23 +54,32 @@ pub(crate) fn page(
 }
 
 /// Generated clients leave a zero out and some send it, so both mean the default.
-fn limit(parameters: &Parameters) -> Result<u64, Error> {
+pub(crate) fn limit(parameters: &Parameters) -> Result<u64, Error> {
     let asked = parameters.unsigned("limit")?.filter(|rows| *rows > 0);
     Ok(asked.unwrap_or(PAGE_ROWS_DEFAULT).min(PAGE_ROWS_MAX))
 }
 
-fn moment(parameters: &Parameters, name: &str) -> Result<Option<Timestamp>, Error> {
+/// A moment under its name.
+pub(crate) fn moment(parameters: &Parameters, name: &str) -> Result<Option<Timestamp>, Error> {
     let Some(text) = parameters.get(name)? else { return Ok(None) };
     moment::parse(text).map(Some).ok_or_else(|| wrong(name, text, moment::ACCEPTED))
 }
 
-fn states(words: &[&str], known: &States) -> Result<Vec<StateFilter>, Error> {
+/// States by their words, each word with the states that it means.
+pub(crate) fn states<S: Copy + PartialEq>(
+    parameters: &Parameters,
+    parameter: &str,
+    known: &[(&'static str, &'static [S])],
+) -> Result<Vec<S>, Error> {
     let mut states = Vec::new();
-    for word in words {
+    for word in parameters.words(parameter)? {
         let found = known.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
         let Some((_, meant)) = found else {
             let accepted = known.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-            return Err(bad(format!("parameter 'states' has '{}'; the states are {accepted}", shown(word))));
+            return Err(bad(format!(
+                "parameter '{parameter}' has '{}'; the states are {accepted}",
+                shown(word)
+            )));
         };
         for state in *meant {
             if !states.contains(state) {
@@ -81,9 +90,13 @@ fn states(words: &[&str], known: &States) -> Result<Vec<StateFilter>, Error> {
     Ok(states)
 }
 
-fn sort(words: &[&str], names: &[(&str, Option<SortField>)]) -> Result<Vec<(SortField, bool)>, Error> {
-    let mut sort: Vec<(SortField, bool)> = Vec::new();
-    for word in words {
+/// Fields to sort by, each with `true` for descending; `None` is a field that is the same in every row.
+pub(crate) fn sort<F: Copy + PartialEq>(
+    parameters: &Parameters,
+    names: &[(&str, Option<F>)],
+) -> Result<Vec<(F, bool)>, Error> {
+    let mut sort: Vec<(F, bool)> = Vec::new();
+    for word in parameters.words("sort")? {
         let descending = word.starts_with('-');
         let plain = word.strip_prefix(['-', '+']).unwrap_or(word);
         let Some((_, field)) = names.iter().find(|(name, _)| *name == plain) else {

@@ -1,7 +1,9 @@
-//! Moments as callers write them in parameters and bodies: a date, or a date with a time and perhaps a zone.
+//! Moments as callers write them in parameters and bodies: a date, or a date with a time and perhaps a zone; and
+//! as AIMMS writes them.
 
 use domain::Timestamp;
 use jiff::civil::{self, DateTime};
+use serde::Serializer;
 
 /// What a message says is accepted.
 pub(crate) const ACCEPTED: &str = "YYYY-MM-DD (00:00 UTC) or YYYY-MM-DD hh:mm:ss[.ffffff], with a space or a \
@@ -30,6 +32,22 @@ pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     let since_epoch = written.duration_since(civil::date(1970, 1, 1).at(0, 0, 0, 0));
     let micros = i64::try_from(since_epoch.as_micros()).ok()?;
     Some(Timestamp::from_micros(micros.checked_sub(offset_seconds * 1_000_000)?))
+}
+
+/// How AIMMS writes a moment: `2023-11-23 15:16:57.250000`, in UTC.
+pub(crate) fn date_and_clock(time: Timestamp) -> String {
+    time.format("%Y-%m-%d %H:%M:%S.%6f")
+}
+
+/// The same while something is written, and `null` where there is none.
+pub(crate) fn as_date_and_clock<S: Serializer>(
+    time: &Option<Timestamp>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => serializer.serialize_str(&date_and_clock(*time)),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// The seconds east of UTC that a zone means; `None` if it is none.

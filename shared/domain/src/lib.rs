@@ -18,6 +18,6 @@ pub mod time;
 pub use access::{Caller, Right, Rights, Scope};
 pub use id::{Epoch, RunnerId, SessionId, TaskId, TaskKey};
 pub use payload::Payload;
-pub use session::{Activity, SessionKind, SessionOf, SessionState};
+pub use session::{Activity, SessionKind, SessionOf, SessionState, Standing};
 pub use task::state::{Phase, Task, TaskState};
 pub use time::Timestamp;

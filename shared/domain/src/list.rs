@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{SessionId, TaskId, is_first};
-use crate::task::state::{Origin, Phase, Task, TaskState};
+use crate::task::state::{Origin, Phase, Runtime, Task, TaskState};
 use crate::task::timing::Timing;
 use crate::time::Timestamp;
 
@@ -39,6 +39,9 @@ pub struct Summary {
     pub version: String,
     /// The procedure.
     pub service: String,
+    /// What runs it.
+    #[serde(default)]
+    pub runtime: Runtime,
     /// The lane it waits or waited in.
     pub lane: String,
     /// 1 first, 10 last.
@@ -107,6 +110,7 @@ impl From<&Task> for Summary {
             app: task.app.clone(),
             version: task.version.clone(),
             service: task.service.clone(),
+            runtime: task.runtime,
             lane: task.lane.clone(),
             priority: task.priority,
             position: task.position,

@@ -27,13 +27,12 @@ pub fn calls(function: Function) -> &'static [Function] {
         Function::Status | Function::Admin => &[Schedule],
         Function::Schedule => &[Delete, Callbacks],
         // Which run of a recurring task is the last one is known to `status` alone.
-        Function::Interrupt | Function::Amend | Function::Delete | Function::Logs => &[Status],
+        Function::Interrupt | Function::Amend | Function::Delete => &[Status],
+        Function::Logs => &[Status, Sessions],
+        // Which sessions there were is known from the tasks, too.
+        Function::Sessions => &[Status],
         Function::Runner => &[Report],
-        Function::Provision
-        | Function::Create
-        | Function::Callbacks
-        | Function::Sessions
-        | Function::Report => &[],
+        Function::Provision | Function::Create | Function::Callbacks | Function::Report => &[],
     }
 }
 
@@ -109,7 +108,10 @@ fn add_own(list: &mut Permissions, function: Function) {
             list.subscribe.push(beat);
         }
         Function::Interrupt | Function::Amend => list.publish.push(subjects::RUNNER_ALL.to_owned()),
-        Function::Sessions => list.subscribe.push(beat),
+        Function::Sessions => {
+            list.publish.push(subjects::RUNNER_ALL.to_owned());
+            list.subscribe.push(beat);
+        }
         Function::Status => list.subscribe.push(progress),
         Function::Create | Function::Admin => list.subscribe.push(subjects::LANE.to_owned()),
         Function::Logs => list.subscribe.push(log),

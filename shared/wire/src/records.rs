@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::task::state::Runtime;
-use domain::{Rights, RunnerId, Scope, SessionId, SessionKind, SessionOf, SessionState, Timestamp};
+use domain::{Rights, RunnerId, Scope, SessionId, SessionKind, SessionOf, SessionState, TaskKey, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// A tenant, under its name in the bucket `tenants`.
@@ -140,7 +140,7 @@ impl Default for EngineSettings {
 
 /// A session with a process that outlives one task, under `<tenant>.<session id>` in the bucket `sessions`.
 /// Written twice: when the process is up, and when it has ended. The process of a `command` task is a session
-/// too and has no record here, since the task's own record says everything about it.
+/// too, and its task's own record says everything about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRecord {
     /// Its id, which is also the `sessionId` of its tasks.
@@ -170,4 +170,8 @@ pub struct SessionRecord {
     /// Why it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// The task whose process it was, under whose key its lines lie. Such a session has a record only where
+    /// somebody ended it, since its task's record can't say that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process_of: Option<TaskKey>,
 }

@@ -179,8 +179,7 @@ fn bucket(
 /// Every stream for the given sizes.
 pub fn streams(sizes: Sizes) -> Vec<Stream> {
     use Function::{
-        Admin, Amend, Callbacks, Create, Delete, Ingress, Interrupt, Logs, Report, Runner, Schedule,
-        Sessions, Status,
+        Admin, Amend, Callbacks, Create, Delete, Ingress, Interrupt, Logs, Report, Runner, Schedule, Status,
     };
     let bucket = |name: &str, holds: &str, percent, written_by: &[Function], read_by: &[Function]| {
         bucket(sizes, name, holds, percent, (written_by, read_by))
@@ -211,7 +210,7 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
             max_bytes: 1024 * 1024,
             ..bucket(SETTINGS, "settings of the Task Engine", 0, &[Admin], &[Admin, Schedule])
         },
-        expiring(bucket(SESSIONS, "sessions, key <tenant>.<session id>", 1, &[Runner], &[Sessions])),
+        expiring(bucket(SESSIONS, "sessions, key <tenant>.<session id>", 1, &[Runner], &[Status])),
         // What is lost of it with the power is told once more.
         expiring(Stream {
             unsynced: alone,

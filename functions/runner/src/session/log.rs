@@ -1,5 +1,5 @@
-//! What a session writes, given to the task that it runs at that moment: from its start to its first task, then
-//! task by task. What it says between two tasks lies under the session's own id.
+//! What a session writes. All of it lies under the session's own id, and what it says while it runs a task lies
+//! under that task as well: whoever looks at either log finds it whole. From its start on it is its first task's.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use domain::{Epoch, SessionId, Task, TaskId, TaskKey};
 use nix::errno::Errno;
 use tokio::process::ChildStderr;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 use crate::Runner;
 use crate::lines::Lines;
@@ -26,6 +27,7 @@ enum Change {
 #[derive(Debug)]
 pub struct SessionLog {
     changes: mpsc::UnboundedSender<Change>,
+    reading: JoinHandle<()>,
 }
 
 impl SessionLog {
@@ -42,12 +44,18 @@ impl SessionLog {
             runner: Arc::clone(runner),
             own: TaskKey::new(tenant, TaskId(session.0)),
             lines: Lines::new(pipe),
-            between: None,
+            whole: None,
             current: Some((task.key(), task.epoch)),
             sink: None,
         };
-        tokio::spawn(reader.read(changed));
-        Self { changes }
+        Self { changes, reading: tokio::spawn(reader.read(changed)) }
+    }
+
+    /// Stores everything that an ended process has written.
+    pub async fn close(self) {
+        drop(self.changes);
+        // A reader that failed has said so in the service's own log.
+        let _ = self.reading.await;
     }
 
     /// What is written from now on belongs to this task.
@@ -68,7 +76,7 @@ struct Reader {
     runner: Arc<Runner>,
     own: TaskKey,
     lines: Lines<ChildStderr>,
-    between: Option<Sink>,
+    whole: Option<Sink>,
     current: Option<(TaskKey, Epoch)>,
     /// Made when the task says something: most say nothing.
     sink: Option<Sink>,
@@ -102,17 +110,17 @@ impl Reader {
                 },
             }
         }
-        for sink in [self.sink, self.between].into_iter().flatten() {
+        self.read_what_is_there();
+        for sink in [self.sink, self.whole].into_iter().flatten() {
             sink.close().await;
         }
     }
 
     fn put(&mut self, line: &[u8]) {
-        let (sink, (key, epoch)) = match &self.current {
-            Some((key, epoch)) => (&mut self.sink, (key, *epoch)),
-            None => (&mut self.between, (&self.own, Epoch::default())),
-        };
-        sink.get_or_insert_with(|| Sink::new(&self.runner, key, epoch)).put(line);
+        if let Some((key, epoch)) = &self.current {
+            self.sink.get_or_insert_with(|| Sink::new(&self.runner, key, *epoch)).put(line);
+        }
+        self.whole.get_or_insert_with(|| Sink::new(&self.runner, &self.own, Epoch::default())).put(line);
     }
 
     /// What a process wrote before it said that its task has ended lies in the pipe by now. It is read past the

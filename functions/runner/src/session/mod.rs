@@ -28,6 +28,7 @@ use crate::{Runner, outcome};
 
 pub use pool::Pool;
 use process::{NotStarted, Session};
+pub use record::record_ended;
 use response::NoResult;
 use rest::After;
 use talk::{Done, Talk};

@@ -199,6 +199,7 @@ impl Starting<'_> {
             ended_at: None,
             tasks: 0,
             message: None,
+            process_of: None,
         }
     }
 
@@ -254,6 +255,7 @@ impl Session {
         self.kept.stop().await;
         self.kept.wait().await;
         self.log.end_task().await;
+        self.log.close().await;
         self.files.remove();
         self.recorded.end(runner, clock::now(), state, self.tasks, message).await;
     }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use domain::{SessionState, Timestamp};
+use domain::{SessionId, SessionKind, SessionOf, SessionState, Task, Timestamp};
+use service::clock;
 use tokio::task::JoinHandle;
 use wire::records::SessionRecord;
 use wire::topology::session_key;
@@ -39,6 +40,26 @@ impl Recorded {
 
 /// Writes the record of a session that never was up.
 pub async fn failed(runner: &Runner, record: SessionRecord) {
+    write(runner.sessions.clone(), record, Some(KEPT)).await;
+}
+
+/// Writes that somebody ended the process of a task that has one of its own.
+pub async fn record_ended(runner: &Runner, task: &Task, why: String) {
+    let now = clock::now();
+    let record = SessionRecord {
+        id: task.session.unwrap_or(SessionId(task.id.0)),
+        kind: SessionKind::Task,
+        state: SessionState::Terminated,
+        of: SessionOf::task(task),
+        runner: runner.id,
+        host: runner.origin.host.clone(),
+        created_at: task.assigned_at.unwrap_or(task.created_at),
+        started_at: task.running_at,
+        ended_at: Some(now),
+        tasks: 1,
+        message: Some(why),
+        process_of: Some(task.key()),
+    };
     write(runner.sessions.clone(), record, Some(KEPT)).await;
 }
 

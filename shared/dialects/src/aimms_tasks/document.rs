@@ -7,7 +7,7 @@ use wire::Code;
 use super::list::sort_fields;
 use super::model::{CurrentUser, STATES, Task, TaskLogs, Tasks, Version};
 use crate::answer::ErrorObject;
-use crate::openapi::{Api, Body, Operation, Parameter, Schemas};
+use crate::openapi::{Api, Body, Operation, Parameter, Schemas, specification, words};
 
 /// The document of v2.
 pub(super) const V2: Api = Api {
@@ -68,12 +68,6 @@ fn wait() -> Parameter {
 
 const LOG_WAIT: &str =
     "`wait=SECONDS` waits at most so long, and at most 30 seconds, for a first line of the page.";
-
-/// A comma-separated list of words, each perhaps with a sign.
-fn words(sign: &str, words: &[&str]) -> Value {
-    let word = format!("{sign}({})", words.join("|"));
-    json!({ "type": "string", "pattern": format!("^({word}(,{word})*)?$") })
-}
 
 fn list_parameters() -> Vec<Parameter> {
     let whole = whole_number();
@@ -188,20 +182,6 @@ fn interrupt() -> Operation {
     }
 }
 
-fn specification() -> Operation {
-    let format = json!({ "type": "string", "enum": ["yaml", "json"], "default": "yaml" });
-    let forms =
-        vec![("text/plain", json!({ "type": "string" })), ("application/json", json!({ "type": "object" }))];
-    Operation {
-        summary: "This document.",
-        parameters: vec![query("format", "Its form.", format)],
-        body: None,
-        answer: ("The document; YAML comes as text/plain.", forms),
-        links: &[],
-        refusals: &[],
-    }
-}
-
 fn operation(id: &str, schemas: &mut Schemas) -> Option<Operation> {
     let plain = |summary, answer| Operation {
         summary,
@@ -237,9 +217,13 @@ fn operation(id: &str, schemas: &mut Schemas) -> Option<Operation> {
         },
         "get_task_logs" => {
             let answer = as_json("A page of the log.", schemas.of::<TaskLogs<'static>>());
+            let moment = || json!({ "type": "string", "format": "date" });
             let parameters = vec![
                 group_index(),
-                query("offset", "Index of the first line.", whole_number()),
+                query("begin", "Only lines from this date on; a date with a time is taken too.", moment()),
+                query("end", "Only lines up to this date; a date with a time is taken too.", moment()),
+                query("contains", "Only lines with this text in them.", json!({ "type": "string" })),
+                query("offset", "Index of the first line, of those that pass the filter.", whole_number()),
                 query(
                     "limit",
                     "Maximum number of lines: 100 if it is 0 or not given, and never over 1000.",

@@ -4,10 +4,12 @@ use domain::list::Summary;
 use domain::task::state::TaskState;
 use domain::{SessionId, TaskId, Timestamp};
 use schemars::JsonSchema;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter};
 use wire::calls::logs::LogsReply;
 use wire::runner::LogLine;
+
+use crate::moment::{as_date_and_clock, date_and_clock};
 
 /// The words for states.
 pub(super) const STATES: [&str; 6] = ["queued", "assigned", "running", "solving", "completed", "failed"];
@@ -178,17 +180,6 @@ pub(crate) fn word(state: TaskState, solving: bool) -> &'static str {
         TaskState::Completed => "completed",
         // A deleted task is shown to nobody. Should one ever come here, a client that waits for its end must see one.
         TaskState::Failed | TaskState::Broken | TaskState::Deleted => "failed",
-    }
-}
-
-fn date_and_clock(time: Timestamp) -> String {
-    time.format("%Y-%m-%d %H:%M:%S.%6f")
-}
-
-fn as_date_and_clock<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-    match time {
-        Some(time) => serializer.serialize_str(&date_and_clock(*time)),
-        None => serializer.serialize_none(),
     }
 }
 

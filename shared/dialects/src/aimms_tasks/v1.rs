@@ -96,6 +96,8 @@ impl Dialect for V1 {
             Outcome::Logs(_)
             | Outcome::LogText(_)
             | Outcome::Sessions(_)
+            | Outcome::SessionPage(_)
+            | Outcome::Session(_)
             | Outcome::Admin(_)
             | Outcome::Health(_)
             | Outcome::Jobs(_)

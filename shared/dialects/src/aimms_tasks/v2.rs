@@ -12,8 +12,7 @@ use wire::Error;
 use super::model::{CurrentUser, Task, TaskLogs, Tasks, Version, write};
 use super::request::{self, INTERRUPT_BYTES_MAX};
 use super::{document, list, schedule};
-use crate::openapi::Document;
-use crate::query::wrong;
+use crate::openapi::{Document, Form};
 use crate::{Access, BodyKind, Dialect, Outcome, Parameters, Plan, Request, Route, answer, headers, log};
 
 /// AIMMS Tasks v2.
@@ -166,10 +165,11 @@ impl Dialect for V2 {
                 check_form()?;
                 let wait_ms = headers::preferred_wait_ms(request.headers);
                 let (offset, limit) = log::page(&parameters)?;
-                existing().map(|(id, run)| Plan::Logs { id, run, offset, limit, wait_ms })
+                let filter = log::filter(&parameters)?;
+                existing().map(|(id, run)| Plan::Logs { id, run, offset, limit, wait_ms, filter })
             }
             "download_task_logs" => existing().map(|(id, run)| Plan::LogText { id, run }),
-            "get_openapi_specification" => form(&parameters).map(|_| Plan::Nothing),
+            "get_openapi_specification" => Form::asked(&parameters).map(|_| Plan::Nothing),
             "get_version" | "get_current_user" => Ok(Plan::Nothing),
             other => Err(Error::internal(format!("operation {other} has no decoding"))),
         }
@@ -194,7 +194,7 @@ impl Dialect for V2 {
             Outcome::Body(payload) => answer::body(&payload),
             Outcome::Interrupted(_) => answer::empty(),
             Outcome::Done => match (route.operation, caller) {
-                ("get_openapi_specification", _) => specification(request),
+                ("get_openapi_specification", _) => DOCUMENT.answer(request),
                 ("get_version", _) => {
                     answer::json(StatusCode::OK, &Version { version: env!("CARGO_PKG_VERSION") })
                 }
@@ -204,6 +204,8 @@ impl Dialect for V2 {
             Outcome::Logs(page) => json(request, &TaskLogs::from(&page)),
             Outcome::LogText(_) => answer::log(),
             Outcome::Sessions(_)
+            | Outcome::SessionPage(_)
+            | Outcome::Session(_)
             | Outcome::Admin(_)
             | Outcome::Health(_)
             | Outcome::Jobs(_)
@@ -228,31 +230,8 @@ fn json(request: &Request<'_>, value: &impl Serialize) -> Response<Vec<u8>> {
     }
 }
 
-/// How the document is asked for.
-#[derive(Clone, Copy)]
-enum Form {
-    Yaml,
-    Json,
-}
-
-fn form(parameters: &Parameters) -> Result<Form, Error> {
-    match parameters.get("format")? {
-        None | Some("yaml") => Ok(Form::Yaml),
-        Some("json") => Ok(Form::Json),
-        Some(other) => Err(wrong("format", other, "yaml or json")),
-    }
-}
-
 /// The OpenAPI document of this API. It is the same in every answer, so it is made once.
 static DOCUMENT: LazyLock<Document> = LazyLock::new(|| Document::new(&V2, &document::V2));
-
-fn specification(request: &Request<'_>) -> Response<Vec<u8>> {
-    match Parameters::parse(request.query).and_then(|parameters| form(&parameters)) {
-        Ok(Form::Yaml) => answer::plain_text(DOCUMENT.yaml.clone().into_bytes()),
-        Ok(Form::Json) => answer::json_text(StatusCode::OK, DOCUMENT.json.clone().into_bytes()),
-        Err(error) => answer::error(&error),
-    }
-}
 
 /// Publishing needs an Admin key here, so the two flags are one.
 fn current_user(caller: &Caller) -> CurrentUser<'_> {

@@ -2,6 +2,7 @@
 //! operation, put together. What every route has in common (its path, its key, the errors that can always
 //! come) is taken from the table, so that a document can't forget it.
 
+mod common;
 mod yaml;
 
 #[cfg(test)]
@@ -15,6 +16,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 use wire::{Code, Error};
 
+pub(crate) use self::common::{Form, specification, words};
 use crate::answer::id_of;
 use crate::{Access, Dialect, Route};
 
@@ -241,7 +243,7 @@ fn meaning(code: Code) -> &'static str {
         Code::LatestNotFound => "the app has no version tagged as latest",
         Code::TaskNotFound => "there is no such task",
         Code::WrongState => "the state of the task does not allow it",
-        Code::Conflict => "it exists already, or was changed by another at the same moment",
+        Code::Conflict => "it exists or has ended already, or was changed by another at the same moment",
         Code::KeyReused => "the idempotency key was used for another request",
         Code::TooLarge => "the body is larger than allowed",
         Code::LaneFull => "too many tasks wait",

@@ -21,6 +21,7 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 const BUNDLE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 const TASKS: Access = Access::Scope(Scope::Tasks);
+const SESSION: Access = Access::Scope(Scope::Session);
 const ADMIN: Access = Access::Scope(Scope::Admin);
 const SMALL: BodyKind = BodyKind::Small(BODY_BYTES_MAX);
 
@@ -43,11 +44,14 @@ static ROUTES: &[Route] = &[
     route(Method::GET, "/tasklane/v1/tasks", "list_tasks", TASKS, BodyKind::None),
     route(Method::GET, "/tasklane/v1/tasks/{id}", "get_task", TASKS, BodyKind::None),
     route(Method::GET, "/tasklane/v1/tasks/{id}/logs", "get_logs", TASKS, BodyKind::None),
+    route(Method::GET, "/tasklane/v1/sessions", "list_sessions", SESSION, BodyKind::None),
+    route(Method::GET, "/tasklane/v1/sessions/{session_id}", "get_session", SESSION, BodyKind::None),
+    route(Method::DELETE, "/tasklane/v1/sessions/{session_id}", "terminate_session", SESSION, BodyKind::None),
     route(
         Method::GET,
-        "/tasklane/v1/sessions",
-        "list_sessions",
-        Access::Scope(Scope::Session),
+        "/tasklane/v1/sessions/{session_id}/logs",
+        "get_session_logs",
+        SESSION,
         BodyKind::None,
     ),
     route(Method::POST, "/tasklane/v1/tenants", "create_tenant", ADMIN, SMALL),
@@ -102,6 +106,10 @@ impl Dialect for V1 {
             }
             Outcome::Logs(logs) => answer::json(ok, &logs),
             Outcome::Sessions(sessions) => answer::json(ok, &sessions),
+            Outcome::SessionPage(page) => {
+                answer::json(ok, &json!({ "sessions": page.sessions, "total": page.total }))
+            }
+            Outcome::Session(session) => answer::json(ok, &session),
             Outcome::Admin(reply) => admin(&reply),
             Outcome::Health(health) => {
                 answer::json(if health.broker { ok } else { StatusCode::SERVICE_UNAVAILABLE }, &health)

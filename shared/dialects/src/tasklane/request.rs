@@ -1,6 +1,7 @@
 //! What a request of our own API asks for.
 
 use domain::access::{PRINCIPAL_CHARS_MAX, is_principal_name};
+use domain::session::list::SessionQuery;
 use domain::{Caller, Rights, Scope};
 use wire::calls::admin::{AdminOrder, LaneChange};
 use wire::{Code, Error};
@@ -9,7 +10,7 @@ use super::list;
 use crate::body::Fields;
 use crate::query::wrong;
 use crate::text::{name, shown};
-use crate::{Parameters, Plan, Request, bad, headers};
+use crate::{Parameters, Plan, Request, SessionOrder, bad, headers, listing, log};
 
 /// Lines of a page of a log whose caller named no limit.
 const LOG_LINES_DEFAULT: u64 = 100;
@@ -29,7 +30,35 @@ pub(super) fn plan(operation: &str, request: &Request<'_>, caller: Option<&Calle
             wait_ms: wait_ms(&parameters)?,
         }),
         "get_logs" => logs(request, &parameters),
+        "list_sessions" if parameters.boolean("all")?.unwrap_or(false) => {
+            let query = SessionQuery {
+                offset: parameters.unsigned("offset")?.unwrap_or(0),
+                limit: listing::limit(&parameters)?,
+                ..SessionQuery::default()
+            };
+            Ok(Plan::Session(SessionOrder::List(query)))
+        }
         "list_sessions" => Ok(Plan::Sessions),
+        "get_session" => {
+            let id = request.session_id("session_id")?;
+            Ok(Plan::Session(SessionOrder::Get { kind: None, id }))
+        }
+        "terminate_session" => {
+            let id = request.session_id("session_id")?;
+            Ok(Plan::Session(SessionOrder::Terminate { kind: None, id }))
+        }
+        "get_session_logs" => {
+            let (offset, limit) = lines(&parameters)?;
+            Ok(Plan::Session(SessionOrder::Logs {
+                kind: None,
+                id: request.session_id("session_id")?,
+                offset,
+                limit,
+                wait_ms: wait_ms(&parameters)?,
+                filter: log::filter(&parameters)?,
+                count: false,
+            }))
+        }
         "publish_app" => Ok(Plan::Publish { latest: parameters.boolean("latest")?.unwrap_or(false) }),
         _ => order(operation, request, &parameters, caller).map(Plan::Admin),
     }
@@ -62,18 +91,25 @@ fn order(
     }
 }
 
-fn logs(request: &Request<'_>, parameters: &Parameters) -> Result<Plan, Error> {
+/// Which lines of a log a page has.
+fn lines(parameters: &Parameters) -> Result<(u64, u64), Error> {
     let limit = parameters.unsigned("limit")?.unwrap_or(LOG_LINES_DEFAULT);
     if !(1..=LOG_LINES_MAX).contains(&limit) {
         let accepted = format!("a whole number from 1 to {LOG_LINES_MAX}");
         return Err(wrong("limit", &limit.to_string(), &accepted));
     }
+    Ok((parameters.unsigned("offset")?.unwrap_or(0), limit))
+}
+
+fn logs(request: &Request<'_>, parameters: &Parameters) -> Result<Plan, Error> {
+    let (offset, limit) = lines(parameters)?;
     Ok(Plan::Logs {
         id: request.task_id("id")?,
         run: run(parameters)?,
-        offset: parameters.unsigned("offset")?.unwrap_or(0),
+        offset,
         limit,
         wait_ms: wait_ms(parameters)?,
+        filter: log::filter(parameters)?,
     })
 }
 

@@ -131,10 +131,11 @@ pub struct Interrupt {
 }
 
 /// What runs the tasks of an app version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
 pub enum Runtime {
     /// One process per task.
+    #[default]
     Command,
     /// One warm process for many tasks of one owner, spoken to over HTTP.
     Session,

@@ -1,26 +1,84 @@
-//! Calls to `sessions`: so far, which processes run where.
+//! Calls to `sessions`: which processes run where, the sessions that were and are, and how one is ended.
 
-use domain::{Caller, RunnerId, Timestamp};
+use domain::session::list::{SessionQuery, SessionSummary};
+use domain::{Caller, RunnerId, SessionId, SessionKind, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::Function;
 use crate::calls::Call;
 use crate::runner::Process;
+use crate::{Code, Error, Function};
 
-/// The live sessions that the caller may see, and the runners.
+/// Calls to `sessions`. An admin sees all of the tenant's, another only the own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SessionsRequest {
-    /// Who asks. An admin sees all of the tenant's, another only the own.
-    pub caller: Caller,
+#[serde(rename_all = "snake_case")]
+pub enum SessionsRequest {
+    /// The live sessions and the runners.
+    Live {
+        /// Who asks.
+        caller: Caller,
+    },
+    /// Many sessions, those that have ended too.
+    List {
+        /// Who asks.
+        caller: Caller,
+        /// Which, in which order, and which page.
+        query: SessionQuery,
+    },
+    /// One session.
+    Get {
+        /// Who asks.
+        caller: Caller,
+        /// What it is for; `None` is any.
+        kind: Option<SessionKind>,
+        /// Which.
+        id: SessionId,
+    },
+    /// End one with all its processes; answered when it has ended.
+    Terminate {
+        /// Who asks.
+        caller: Caller,
+        /// What it is for; `None` is any.
+        kind: Option<SessionKind>,
+        /// Which.
+        id: SessionId,
+    },
+}
+
+/// What `sessions` replies.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionsReply {
+    /// The live sessions and runners.
+    Live(LiveSessions),
+    /// Many sessions.
+    Page(SessionPage),
+    /// One session, as it is now.
+    Session(Box<SessionSummary>),
+}
+
+/// One page of a list of sessions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SessionPage {
+    /// The rows.
+    pub sessions: Vec<SessionSummary>,
+    /// How many rows the whole list has.
+    pub total: u64,
+    /// The page had to end early to fit a message; ask again from here on.
+    pub cut: bool,
 }
 
 /// The live sessions and runners.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SessionsReply {
+pub struct LiveSessions {
     /// Live processes, oldest first.
     pub sessions: Vec<Session>,
     /// Live runners.
     pub runners: Vec<RunnerStatus>,
+}
+
+/// There is no such session for this caller.
+pub fn session_not_found(id: impl std::fmt::Display) -> Error {
+    Error::new(Code::NotFound, format!("session {id} does not exist"))
 }
 
 /// A live process.
@@ -55,4 +113,15 @@ pub struct RunnerStatus {
 impl Call for SessionsRequest {
     const FUNCTION: Function = Function::Sessions;
     type Reply = SessionsReply;
+
+    fn deadline_seconds(&self) -> u64 {
+        match self {
+            Self::Live { .. } => 5,
+            Self::List { .. } | Self::Get { .. } => 10,
+            Self::Terminate { .. } => TERMINATE_SECONDS + 5,
+        }
+    }
 }
+
+/// How long a session may take to end once it is told to: longer than the grace of its processes.
+pub const TERMINATE_SECONDS: u64 = 20;

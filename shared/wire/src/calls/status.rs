@@ -3,12 +3,14 @@
 use domain::jobs::{Dashboard, Job, JobCounts, JobQuery, Viewer};
 use domain::lane::{LaneLimits, Waiting};
 use domain::list::{Query, Summary};
-use domain::{Caller, Payload, TaskId, TaskKey};
+use domain::session::list::SessionQuery;
+use domain::{Caller, Payload, RunnerId, TaskId, TaskKey};
 use serde::{Deserialize, Serialize};
 
 use crate::Function;
 use crate::calls::Call;
 use crate::calls::callbacks::Delivery;
+use crate::calls::sessions::{Session, SessionPage};
 use crate::runner::Progress;
 
 /// Calls to `status`.
@@ -63,6 +65,17 @@ pub enum StatusRequest {
         /// Whose.
         client: String,
     },
+    /// Many sessions: those with a record, and the processes of tasks. `sessions` asks, and adds what it hears.
+    Sessions {
+        /// Who asks.
+        caller: Caller,
+        /// Which, in which order, and which page.
+        query: SessionQuery,
+        /// The live sessions of the tenant, as the heartbeats tell.
+        live: Vec<Session>,
+        /// The live runners.
+        runners: Vec<RunnerId>,
+    },
 }
 
 /// What `status` replies.
@@ -83,6 +96,8 @@ pub enum StatusReply {
     Dashboard(Dashboard),
     /// The counts, and the limits of the lane.
     JobCounts(JobCounts, LaneLimits),
+    /// Many sessions.
+    Sessions(SessionPage),
 }
 
 /// All about one task.
@@ -124,7 +139,8 @@ impl Call for StatusRequest {
             | Self::Job { .. }
             | Self::Jobs { .. }
             | Self::Dashboard { .. }
-            | Self::JobCounts { .. } => 10,
+            | Self::JobCounts { .. }
+            | Self::Sessions { .. } => 10,
         }
     }
 }

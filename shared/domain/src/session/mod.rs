@@ -1,5 +1,7 @@
 //! Sessions: the processes that run tasks. What one is for, what it does, and for whom a warm one may be used.
 
+pub mod list;
+
 use serde::{Deserialize, Serialize};
 
 use crate::task::state::Task;
@@ -48,6 +50,54 @@ impl SessionState {
         match self {
             Self::Running => false,
             Self::Finished | Self::Failed | Self::Terminated => true,
+        }
+    }
+}
+
+/// Where a session stands as people are told it: what the record says, and what only heartbeats know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Standing {
+    /// Its process is not ready yet.
+    Starting,
+    /// Its process is up.
+    Running,
+    /// It ended by itself, or because it was idle or old, or had run its number of tasks.
+    Finished,
+    /// It could not be started, broke off, or broke the session protocol.
+    Failed,
+    /// Somebody ended it, or its runner stopped or was lost.
+    Terminated,
+}
+
+impl Standing {
+    /// Nothing follows.
+    pub fn has_ended(self) -> bool {
+        match self {
+            Self::Starting | Self::Running => false,
+            Self::Finished | Self::Failed | Self::Terminated => true,
+        }
+    }
+
+    /// Its word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Finished => "finished",
+            Self::Failed => "failed",
+            Self::Terminated => "terminated",
+        }
+    }
+}
+
+impl From<SessionState> for Standing {
+    fn from(state: SessionState) -> Self {
+        match state {
+            SessionState::Running => Self::Running,
+            SessionState::Finished => Self::Finished,
+            SessionState::Failed => Self::Failed,
+            SessionState::Terminated => Self::Terminated,
         }
     }
 }

@@ -1,0 +1,130 @@
+//! Orders about sessions, carried out, and logs as streams of text.
+
+use bytes::Bytes;
+use dialects::{Outcome, SessionOrder, log_text};
+use domain::Caller;
+use domain::session::list::{SessionQuery, SessionSummary};
+use tokio::sync::mpsc;
+use wire::Error;
+use wire::calls::logs::{LineFilter, LogOf, LogsReply, LogsRequest};
+use wire::calls::sessions::{LiveSessions, SessionPage, SessionsReply, SessionsRequest};
+
+use crate::forward::{Forward, PAGE_CALLS_MAX, place};
+use crate::output::Content;
+
+/// Lines that one call for a log asks for: the most that `logs` gives.
+const LOG_LINES: u64 = 1000;
+/// Pages of a log that are read before their client takes them.
+const PAGES_AHEAD: usize = 2;
+
+impl Forward {
+    /// Carries out an order about sessions.
+    pub(crate) async fn session(&self, order: SessionOrder, caller: &Caller) -> Result<Outcome, Error> {
+        let caller = caller.clone();
+        match order {
+            SessionOrder::List(query) => self.session_page(&caller, query).await.map(Outcome::SessionPage),
+            SessionOrder::Get { kind, id } => {
+                self.one_session(&SessionsRequest::Get { caller, kind, id }).await.map(Outcome::Session)
+            }
+            SessionOrder::Terminate { kind, id } => {
+                self.one_session(&SessionsRequest::Terminate { caller, kind, id }).await.map(Outcome::Session)
+            }
+            SessionOrder::Logs { kind, id, offset, limit, wait_ms, filter, count } => {
+                let of = LogOf::Session { kind, id };
+                let request = LogsRequest { caller, of, offset, limit, wait_ms, filter, count };
+                self.broker.call(&request).await.map(Outcome::Logs)
+            }
+            SessionOrder::LogText { kind, id } => self.first_text(&caller, LogOf::Session { kind, id }).await,
+        }
+    }
+
+    /// What runs now.
+    pub(crate) async fn live_sessions(&self, caller: &Caller) -> Result<LiveSessions, Error> {
+        let SessionsReply::Live(live) =
+            self.broker.call(&SessionsRequest::Live { caller: caller.clone() }).await?
+        else {
+            return Err(strange());
+        };
+        Ok(live)
+    }
+
+    async fn one_session(&self, request: &SessionsRequest) -> Result<Box<SessionSummary>, Error> {
+        let SessionsReply::Session(session) = self.broker.call(request).await? else {
+            return Err(strange());
+        };
+        Ok(session)
+    }
+
+    async fn session_page(&self, caller: &Caller, query: SessionQuery) -> Result<SessionPage, Error> {
+        let mut whole = SessionPage { sessions: Vec::new(), total: 0, cut: true };
+        for _ in 0..PAGE_CALLS_MAX {
+            let rows = whole.sessions.len() as u64;
+            if !whole.cut || rows >= query.limit {
+                break;
+            }
+            let (offset, limit) = (query.offset.saturating_add(rows), query.limit - rows);
+            let query = SessionQuery { offset, limit, ..query.clone() };
+            let request = SessionsRequest::List { caller: caller.clone(), query };
+            let SessionsReply::Page(part) = self.broker.call(&request).await? else {
+                return Err(strange());
+            };
+            (whole.total, whole.cut) = (part.total, part.cut);
+            whole.sessions.extend(part.sessions);
+        }
+        Ok(whole)
+    }
+
+    /// The first page of a log as text: where there is none, or none for the caller, that is told by a status.
+    pub(crate) async fn first_text(&self, caller: &Caller, of: LogOf) -> Result<Outcome, Error> {
+        self.broker.call(&log_from_the_start(caller, of)).await.map(Outcome::LogText)
+    }
+
+    /// A whole log as text, page by page, behind its first page. It ends as soon as it has caught up, even if
+    /// more is written.
+    pub(crate) async fn log_text(
+        &self,
+        caller: &Caller,
+        of: LogOf,
+        first: LogsReply,
+    ) -> Result<Content, Error> {
+        let place = place(&self.downloads).await?;
+        let (sender, pieces) = mpsc::channel(PAGES_AHEAD);
+        let (broker, mut request) = (self.broker.clone(), log_from_the_start(caller, of));
+        tokio::spawn(async move {
+            let _place = place;
+            let mut page = first;
+            loop {
+                let is_last = page.end || page.lines.is_empty();
+                let text = Bytes::from(log_text(&page, is_last));
+                if sender.send(Ok(text)).await.is_err() || is_last {
+                    return;
+                }
+                request.offset = page.next;
+                match broker.call(&request).await {
+                    Ok(next) => page = next,
+                    Err(error) => {
+                        let _ = sender.send(Err(error)).await;
+                        return;
+                    }
+                }
+            }
+        });
+        Ok(Content::Pieces(pieces))
+    }
+}
+
+fn log_from_the_start(caller: &Caller, of: LogOf) -> LogsRequest {
+    LogsRequest {
+        caller: caller.clone(),
+        of,
+        offset: 0,
+        limit: LOG_LINES,
+        wait_ms: 0,
+        filter: LineFilter::default(),
+        count: false,
+    }
+}
+
+fn strange() -> Error {
+    Error::internal("sessions answered something else than what was asked for")
+}
