@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgGroup, Args, Parser, Subcommand};
-use domain::{Rights, Scope};
+use domain::{Rights, Scope, SessionId};
 
 use crate::url::BaseUrl;
 
@@ -67,7 +67,7 @@ pub enum Command {
     /// See and change how many tasks may run and wait
     #[command(subcommand)]
     Lane(LaneCommand),
-    /// See which processes run where
+    /// See which sessions run where, read their logs, end them
     #[command(subcommand)]
     Session(SessionCommand),
     /// Check the service, its functions, the key and the clock, and say what to do
@@ -216,8 +216,36 @@ pub enum LaneCommand {
 /// `session …`.
 #[derive(Debug, Subcommand)]
 pub enum SessionCommand {
-    /// List live task processes and runners
-    List,
+    /// List live sessions and runners
+    List {
+        /// Sessions that have ended too, newest first
+        #[arg(long)]
+        all: bool,
+        /// The most sessions to list with --all
+        #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
+        limit: u64,
+    },
+    /// Show one session
+    Get {
+        /// The session
+        id: SessionId,
+    },
+    /// Show the log of a session, with the lines of all its tasks
+    Logs {
+        /// The session
+        id: SessionId,
+        /// Only lines with this text in them
+        #[arg(long, value_name = "TEXT")]
+        contains: Option<String>,
+        /// Go on with new lines until the session ends
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// End a session with all its processes; a task that it runs fails
+    Terminate {
+        /// The session
+        id: SessionId,
+    },
 }
 
 /// Checks rights here, so that a typing error is named before anything is sent. The text goes out as it came.

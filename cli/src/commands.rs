@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod grant;
 pub mod key;
 pub mod lane;
+mod logs;
 pub mod session;
 pub mod task;
 pub mod tenant;

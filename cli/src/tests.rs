@@ -58,6 +58,10 @@ fn the_contract_lines_are_accepted() {
         "tasklane lane set tasks.demo --max-running 0 --priority-slots 1 --priority-threshold 2 --max-queued 3".to_owned(),
         "tasklane lane list".to_owned(),
         "tasklane session list".to_owned(),
+        "tasklane session list --all --limit 5".to_owned(),
+        format!("tasklane session get {id}"),
+        format!("tasklane session logs {id} -f --contains x"),
+        format!("tasklane session terminate {id}"),
         "tasklane --url http://127.0.0.1:1 --api-key k doctor --json".to_owned(),
     ];
     for line in lines {

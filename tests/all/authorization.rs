@@ -37,7 +37,7 @@ fn row(call: &Call) -> Option<Row> {
     }
     match operation {
         "create_task" | "create_task_latest_version" => row(&[403], &[403], &[404]),
-        "get_task" | "get_task_response" | "get_logs" | "get_task_logs" | "download_task_logs" => {
+        "get_task" | "get_task_response" | "get_logs" | "tail_logs" | "get_task_logs" | "download_task_logs" => {
             row(&[200], &[404], &[404])
         }
         // Sessions are seen by their own user and by an Admin, whatever the rights on the app.
@@ -55,7 +55,8 @@ fn row(call: &Call) -> Option<Row> {
         | "download_task_session_logs"
         | "get_session"
         | "terminate_session"
-        | "get_session_logs" => same(&[404]),
+        | "get_session_logs"
+        | "tail_session_logs" => same(&[404]),
         "delete_task" | "interrupt_task" => row(&[403], &[404], &[404]),
         // Lists and what is only about the caller answer everybody; what they show is checked apart.
         "get_tasks" | "list_tasks" | "list_apps" | "list_lanes" | "list_sessions" | "get_webui_sessions"

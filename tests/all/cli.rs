@@ -57,7 +57,7 @@ async fn an_operator_does_everything_from_the_command_line() {
     assert!(run(&["tenant", "list"]).await.ok().out.contains("acme"));
 
     let made = run(&[
-        "key", "create", "--tenant", "acme", "--user", "root", "--scope", "Admin", "--scope", "Tasks",
+        "key", "create", "--tenant", "acme", "--user", "root", "--scope", "Admin,Tasks,Session",
         "--json",
     ])
     .await
@@ -95,6 +95,14 @@ async fn an_operator_does_everything_from_the_command_line() {
             .out
             .contains("again")
     );
+    let session = shown["session"].as_str().unwrap();
+    let ended = acme(&["session", "get", session, "--json"]).await.ok().json();
+    assert_eq!((&ended["state"], &ended["kind"]), (&"finished".into(), &"task".into()), "{ended}");
+    assert!(acme(&["session", "logs", session]).await.ok().out.contains("busy"));
+    assert!(!acme(&["session", "logs", session, "--contains", "lazy"]).await.ok().out.contains("busy"));
+    assert!(acme(&["session", "list", "--all"]).await.ok().out.contains(session));
+    assert!(acme(&["session", "list"]).await.ok().out.contains("places"));
+    acme(&["session", "terminate", session]).await.failed(&["has ended already"]);
     acme(&["task", "delete", &task]).await.ok();
     acme(&["task", "get", &task]).await.failed(&[&task, "does not exist"]);
 

@@ -35,6 +35,7 @@ mod session_manager;
 mod sessions;
 mod shared_syncs;
 mod signatures;
+mod tails;
 mod tidy;
 mod topology;
 mod workflows;

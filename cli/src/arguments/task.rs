@@ -27,6 +27,9 @@ pub enum TaskCommand {
     Logs {
         /// The task
         id: TaskId,
+        /// Only lines with this text in them
+        #[arg(long, value_name = "TEXT")]
+        contains: Option<String>,
         /// Go on with new lines until the task ends
         #[arg(long, short)]
         follow: bool,

@@ -1,6 +1,5 @@
 //! `task …`: the short ones here, the longer ones in a file each.
 
-mod logs;
 mod response;
 mod submit;
 pub(crate) mod watch;
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::arguments::task::{ListArguments, TaskCommand};
 use crate::client::Ask;
+use crate::commands::logs::{self, Log};
 use crate::commands::{Context, list_in};
 use crate::error::CliError;
 use crate::task_view::{TaskView, task_table};
@@ -29,7 +29,11 @@ pub async fn run(context: &Context, command: TaskCommand) -> Result<(), CliError
         TaskCommand::Get { id } => get(context, id).await,
         TaskCommand::List(arguments) => list(context, &arguments).await,
         TaskCommand::Watch { id } => watch::run(context, id).await,
-        TaskCommand::Logs { id, follow } => logs::run(context, id, follow).await,
+        TaskCommand::Logs { id, contains, follow } => {
+            let id = id.to_string();
+            let log = Log { what: "tasks", id: &id, contains: contains.as_deref() };
+            logs::run(context, log, follow).await
+        }
         TaskCommand::Response { id, output } => response::run(context, id, output.as_deref()).await,
         TaskCommand::Interrupt { id } => interrupt(context, id).await,
         TaskCommand::Delete { id } => delete(context, id).await,

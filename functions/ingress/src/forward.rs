@@ -9,7 +9,7 @@ use dialects::{Outcome, Plan};
 use domain::list::Query;
 use domain::task::state::Origin;
 use domain::{Caller, Payload, TaskId};
-use service::Context;
+use service::{CancellationToken, Context};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -26,9 +26,12 @@ use crate::create::Order;
 use crate::health::Checkup;
 use crate::input::{Body, inlined};
 use crate::output::Content;
+use crate::sessions::log_from_the_start;
 
 /// Large bodies that come in at once, and that go out at once. Each takes about a megabyte of memory.
 const STREAMS_MAX: usize = 128;
+/// Logs that are followed at once.
+const TAILS_MAX: usize = 1024;
 /// How long a large body may wait for its place.
 const PLACE_TIME: Duration = Duration::from_secs(20);
 /// Calls for one page. It is in several parts only where its rows have long texts.
@@ -46,6 +49,9 @@ pub struct Forward {
     pub(crate) checkup: Arc<Checkup>,
     uploads: Arc<Semaphore>,
     pub(crate) downloads: Arc<Semaphore>,
+    pub(crate) tails: Arc<Semaphore>,
+    /// Streams without an end of their own end with it.
+    pub(crate) stop: CancellationToken,
 }
 
 impl Forward {
@@ -61,6 +67,8 @@ impl Forward {
             checkup: Arc::new(Checkup::new(context)),
             uploads: Arc::new(Semaphore::new(STREAMS_MAX)),
             downloads: Arc::new(Semaphore::new(STREAMS_MAX)),
+            tails: Arc::new(Semaphore::new(TAILS_MAX)),
+            stop: context.stop.clone(),
         }
     }
 
@@ -111,6 +119,10 @@ impl Forward {
                 self.broker.call(&request).await.map(Outcome::Logs)
             }
             Plan::LogText { id, run } => self.first_text(known()?, LogOf::Task { id, run }).await,
+            Plan::LogTail { of, offset } => {
+                let first = LogsRequest { offset, ..log_from_the_start(known()?, of) };
+                self.broker.call(&first).await.map(Outcome::LogTail)
+            }
             Plan::Jobs(order) => self.jobs(*order, caller, asked).await,
             Plan::Sessions => self.live_sessions(known()?).await.map(Outcome::Sessions),
             Plan::Session(order) => self.session(order, known()?).await,

@@ -13,7 +13,7 @@ use domain::Caller;
 use futures_util::FutureExt;
 use http::header::CONNECTION;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use service::keys::Pepper;
 use service::master_key::MasterKey;
@@ -165,10 +165,13 @@ impl Door {
             (Outcome::LogText(first), Some(of), Some(caller)) => {
                 Some(self.forward.log_text(caller, of, first.clone()).await?)
             }
+            (Outcome::LogTail(first), Some(of), Some(caller)) => {
+                Some(self.forward.log_tail(caller, of, first.clone())?)
+            }
             _ => None,
         };
         let answer = dialect.encode(route, &request, caller, outcome);
-        Ok(match content {
+        Ok(match content.filter(|_| answer.status() != StatusCode::NO_CONTENT) {
             Some(content) => answer.map(|_| content),
             None => whole(answer),
         })
@@ -197,6 +200,8 @@ fn log_of(plan: &Plan) -> Option<LogOf> {
         Some(LogOf::Task { id: *id, run: *run })
     } else if let Plan::Session(SessionOrder::LogText { kind, id }) = plan {
         Some(LogOf::Session { kind: *kind, id: *id })
+    } else if let Plan::LogTail { of, .. } = plan {
+        Some(*of)
     } else {
         None
     }

@@ -1,7 +1,9 @@
 //! Orders about sessions, carried out, and logs as streams of text.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use dialects::{Outcome, SessionOrder, log_text};
+use dialects::{Outcome, SessionOrder, log_events, log_text};
 use domain::Caller;
 use domain::session::list::{SessionQuery, SessionSummary};
 use tokio::sync::mpsc;
@@ -16,6 +18,8 @@ use crate::output::Content;
 const LOG_LINES: u64 = 1000;
 /// Pages of a log that are read before their client takes them.
 const PAGES_AHEAD: usize = 2;
+/// How long a followed log waits for its next line before the client is told that there is none.
+const TAIL_WAIT_MS: u64 = 10_000;
 
 impl Forward {
     /// Carries out an order about sessions.
@@ -79,6 +83,45 @@ impl Forward {
         self.broker.call(&log_from_the_start(caller, of)).await.map(Outcome::LogText)
     }
 
+    /// A log as events behind its first page, until it ends, its client goes, or we stop.
+    pub(crate) fn log_tail(&self, caller: &Caller, of: LogOf, first: LogsReply) -> Result<Content, Error> {
+        let Ok(place) = Arc::clone(&self.tails).try_acquire_owned() else {
+            return Err(Error::unavailable("too many logs are followed"));
+        };
+        let (sender, pieces) = mpsc::channel(PAGES_AHEAD);
+        let (broker, stop) = (self.broker.clone(), self.stop.clone());
+        let mut request = LogsRequest { wait_ms: TAIL_WAIT_MS, ..log_from_the_start(caller, of) };
+        tokio::spawn(async move {
+            let _place = place;
+            let (mut page, mut dropped) = (first, 0);
+            loop {
+                let mut text = log_events(&page, dropped);
+                if text.is_empty() {
+                    // It keeps the connection open, and shows whether the client is still there.
+                    text.push_str(": nothing new\n\n");
+                }
+                if sender.send(Ok(Bytes::from(text))).await.is_err() || page.end {
+                    return;
+                }
+                (request.offset, dropped) = (page.next, page.dropped);
+                let next = tokio::select! {
+                    next = broker.call(&request) => next,
+                    () = sender.closed() => return,
+                    () = stop.cancelled() => return,
+                };
+                match next {
+                    Ok(next) => page = next,
+                    // The client comes again and goes on from what it has seen.
+                    Err(error) => {
+                        let _ = sender.send(Err(error)).await;
+                        return;
+                    }
+                }
+            }
+        });
+        Ok(Content::Pieces(pieces))
+    }
+
     /// A whole log as text, page by page, behind its first page. It ends as soon as it has caught up, even if
     /// more is written.
     pub(crate) async fn log_text(
@@ -113,7 +156,8 @@ impl Forward {
     }
 }
 
-fn log_from_the_start(caller: &Caller, of: LogOf) -> LogsRequest {
+/// Everything of a log.
+pub(crate) fn log_from_the_start(caller: &Caller, of: LogOf) -> LogsRequest {
     LogsRequest {
         caller: caller.clone(),
         of,

@@ -11,6 +11,7 @@ use broker::{Broker, Tasks};
 use domain::{Caller, Right, SessionId, SessionKind, TaskKey};
 use service::apps::Apps;
 use service::{Context, RunError, serve};
+use tokio::time::Instant;
 use wire::calls::logs::{LogOf, LogsReply, LogsRequest};
 use wire::calls::sessions::{SessionsReply, SessionsRequest};
 use wire::{Code, Error, subjects};
@@ -19,6 +20,8 @@ use place::{Place, Places};
 
 const LINES_MAX: u64 = 1000;
 const WAIT_MAX: Duration = Duration::from_secs(30);
+/// While a line is waited for: how often it is looked whether more can come at all.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Logs of which it is remembered where the next page begins, so that following costs the same at any length.
 const REMEMBERED_MAX: usize = 2_000;
 
@@ -67,11 +70,16 @@ impl Logs {
         if !reply.lines.is_empty() {
             return Ok(reply);
         }
-        let wait = Duration::from_millis(request.wait_ms).min(WAIT_MAX);
-        // A time-out only means that there is still nothing to tell.
-        let _ = tokio::time::timeout(wait, lines.next()).await;
-        let (key, ended) = self.look(&request).await?;
-        self.page(&key, &request, ended).await
+        let until = Instant::now() + Duration::from_millis(request.wait_ms).min(WAIT_MAX);
+        loop {
+            let look = until.min(Instant::now() + LOOK_EVERY);
+            // A time-out only means that there is still nothing to tell; the end tells nothing by itself.
+            let said = tokio::time::timeout_at(look, lines.next()).await.is_ok();
+            let (key, ended) = self.look(&request).await?;
+            if said || ended || Instant::now() >= until {
+                return self.page(&key, &request, ended).await;
+            }
+        }
     }
 
     /// Under which key the lines lie, and whether no more can come; refuses who may not read them.

@@ -47,8 +47,13 @@ impl Logs {
                         continue;
                     }
                     bytes += line.text.len() + 64;
-                    if reply.lines.len() as u64 >= request.limit || bytes > PAGE_BYTES_MAX {
+                    // A gap ends the page, so that the number of each of its lines is known.
+                    let is_gap = !reply.lines.is_empty() && number != reply.next;
+                    if is_gap || reply.lines.len() as u64 >= request.limit || bytes > PAGE_BYTES_MAX {
                         return Ok(self.finish(key, reply, place));
+                    }
+                    if reply.lines.is_empty() {
+                        reply.first = number;
                     }
                     reply.lines.push(line.placed(sequence, index));
                     reply.next = number + 1;
@@ -151,5 +156,5 @@ impl Logs {
 }
 
 fn empty(next: u64) -> LogsReply {
-    LogsReply { lines: Vec::new(), next, dropped: 0, end: false, total: None }
+    LogsReply { lines: Vec::new(), first: next, next, dropped: 0, end: false, total: None }
 }

@@ -20,8 +20,8 @@ use wire::{Code, subjects};
 use crate::Runner;
 use crate::lines::{Lines, clean};
 
-/// A batch goes out when it is this old, has this many lines or this many bytes.
-const BATCH_AGE: Duration = Duration::from_millis(50);
+/// A batch goes out when it is this old, has this many lines or this many bytes. Who follows a log waits so long.
+const BATCH_AGE: Duration = Duration::from_millis(20);
 const BATCH_LINES_MAX: usize = 500;
 const BATCH_BYTES_MAX: usize = 64 * 1024;
 /// Bytes that may wait for the broker; beyond, lines are dropped and counted.

@@ -2,7 +2,7 @@
 //! reference/aimms.md §1.9, which our own API shares.
 
 use domain::Payload;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Response, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -48,6 +48,21 @@ pub(crate) fn plain_text(body: Vec<u8>) -> Response<Vec<u8>> {
 /// The head of a log as text; `ingress` streams the lines behind it.
 pub(crate) fn log() -> Response<Vec<u8>> {
     respond(StatusCode::OK, [(CONTENT_TYPE, LOG_TEXT), (X_CONTENT_TYPE_OPTIONS, NO_SNIFFING)], Vec::new())
+}
+
+/// The head of a stream of events; `ingress` streams them behind it. Nothing in between may keep them back.
+pub(crate) fn events() -> Response<Vec<u8>> {
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    respond(StatusCode::OK, headers, Vec::new())
+}
+
+/// 204: there is nothing, and nothing will come.
+pub(crate) fn no_content() -> Response<Vec<u8>> {
+    respond(StatusCode::NO_CONTENT, [], Vec::new())
 }
 
 /// 200 and nothing else.

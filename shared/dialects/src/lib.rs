@@ -14,7 +14,7 @@ use domain::{Caller, Payload, TaskId, list};
 use http::Response;
 use serde::{Deserialize, Serialize};
 use wire::calls::admin::{AdminOrder, AdminReply, Schedules};
-use wire::calls::logs::{LineFilter, LogsReply};
+use wire::calls::logs::{LineFilter, LogOf, LogsReply};
 use wire::calls::sessions::{LiveSessions, SessionPage};
 use wire::calls::status::{Page, TaskStatus};
 use wire::runner::LogLine;
@@ -48,7 +48,7 @@ mod text;
 mod tests;
 
 pub use answer::status_of;
-pub use log::log_text;
+pub use log::{log_events, log_text};
 pub use path::{normal_path, segment};
 pub use query::Parameters;
 pub use route::{Access, BodyKind, Request, Route};
@@ -198,6 +198,13 @@ pub enum Plan {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         run: Option<u32>,
     },
+    /// A log as it is written, until its end. Outcome: `LogTail`.
+    LogTail {
+        /// Whose.
+        of: LogOf,
+        /// Lines to leave out.
+        offset: u64,
+    },
     /// Live sessions and runners. Outcome: `Sessions`.
     Sessions,
     /// Something with sessions. Outcome: `SessionPage`, `Session`, `Logs` or `LogText`, as the order says.
@@ -239,6 +246,9 @@ pub enum Outcome {
     Logs(LogsReply),
     /// A log as text begins with these lines; `ingress` streams all of it behind the head that `encode` gives.
     LogText(LogsReply),
+    /// A log that is followed begins with these lines; `ingress` streams what comes behind the head that `encode`
+    /// gives.
+    LogTail(LogsReply),
     /// Live sessions and runners.
     Sessions(LiveSessions),
     /// Sessions, live and ended.

@@ -4,7 +4,11 @@
 use wire::Error;
 use wire::calls::logs::{LineFilter, LogsReply};
 
-use crate::{Parameters, listing};
+use crate::text::shown;
+use crate::{Parameters, Request, bad, listing};
+
+/// What a client that connects again has seen last.
+pub(crate) const LAST_EVENT_ID: &str = "last-event-id";
 
 /// Lines of a page whose caller named no number.
 pub(crate) const LINES_DEFAULT: u64 = 100;
@@ -26,6 +30,36 @@ pub(crate) fn filter(parameters: &Parameters) -> Result<LineFilter, Error> {
         end: listing::moment(parameters, "end")?,
         contains: contains.map(str::to_owned),
     })
+}
+
+/// From which line on a log is followed: behind the last one that a client has seen, which tells so when it
+/// connects again, or else where its parameters say.
+pub(crate) fn tail_from(request: &Request<'_>, parameters: &Parameters) -> Result<u64, Error> {
+    let asked = parameters.unsigned("offset")?.unwrap_or(0);
+    match request.header(LAST_EVENT_ID) {
+        None | Some("") => Ok(asked),
+        Some(seen) => seen.parse().map_err(|_| {
+            bad(format!("header {LAST_EVENT_ID} is '{}', which no event of a log had as its id", shown(seen)))
+        }),
+    }
+}
+
+/// The lines of a page as server-sent events. The id of each is the place to go on from behind it. What is
+/// missing is told as it becomes more, and the end as an event of its own.
+pub fn log_events(page: &LogsReply, dropped_before: u64) -> String {
+    let mut text = String::new();
+    for (number, line) in (page.first + 1..).zip(&page.lines) {
+        // An object of texts and a number can always be written.
+        let line = serde_json::to_string(line).unwrap_or_default();
+        text.push_str(&format!("id: {number}\ndata: {line}\n\n"));
+    }
+    if page.dropped > dropped_before {
+        text.push_str(&format!("event: dropped\ndata: {{\"dropped\":{}}}\n\n", page.dropped));
+    }
+    if page.end {
+        text.push_str(&format!("event: end\nid: {}\ndata: {{\"dropped\":{}}}\n\n", page.next, page.dropped));
+    }
+    text
 }
 
 /// The lines of a page as text, each with its time; at the end of the log also how many are missing.
@@ -51,14 +85,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn events_carry_the_place_behind_them_and_tell_what_is_missing_once() {
+        let at = Timestamp::parse("2023-11-23T15:16:57.5Z").unwrap();
+        let lines = vec![LogLine::new(at, "one\r"), LogLine::new(at, "")];
+        let page = LogsReply { lines, first: 7, next: 9, dropped: 3, end: false, total: None };
+        let expected = concat!(
+            "id: 8\ndata: {\"at\":\"2023-11-23T15:16:57.500000Z\",\"text\":\"one\\r\"}\n\n",
+            "id: 9\ndata: {\"at\":\"2023-11-23T15:16:57.500000Z\",\"text\":\"\"}\n\n",
+        );
+        assert_eq!(log_events(&page, 3), expected);
+        let dropped = "event: dropped\ndata: {\"dropped\":3}\n\n";
+        assert_eq!(log_events(&page, 0), format!("{expected}{dropped}"));
+        let end = LogsReply { lines: vec![], first: 9, next: 9, end: true, ..page };
+        assert_eq!(log_events(&end, 3), "event: end\nid: 9\ndata: {\"dropped\":3}\n\n");
+    }
+
+    #[test]
     fn a_log_as_text_tells_at_its_end_what_is_missing() {
         let at = Timestamp::parse("2023-11-23T15:16:57.5Z").unwrap();
         let lines = vec![LogLine::new(at, "one"), LogLine::new(at, "")];
-        let page = LogsReply { lines, next: 2, dropped: 3, end: true, total: None };
+        let page = LogsReply { lines, first: 0, next: 2, dropped: 3, end: true, total: None };
         let lines = "2023-11-23 15:16:57.500 one\n2023-11-23 15:16:57.500 \n";
         assert_eq!(log_text(&page, false), lines);
         assert_eq!(log_text(&page, true), format!("{lines}(3 lines came too fast and are not kept)\n"));
-        let whole = LogsReply { lines: vec![], next: 2, dropped: 0, end: true, total: None };
+        let whole = LogsReply { lines: vec![], first: 2, next: 2, dropped: 0, end: true, total: None };
         assert_eq!(log_text(&whole, true), "");
     }
 }

@@ -142,7 +142,7 @@ impl Default for Sizes {
 const RECORD_BYTES_MAX: i32 = 64 * 1024;
 const CHUNK_MESSAGE_BYTES_MAX: i32 = 256 * 1024;
 const LOG_AGE_SECONDS: u64 = 30 * 24 * 3600;
-const LOG_BATCHES_PER_TASK: i64 = 10_000;
+const LOG_BATCHES_PER_TASK: i64 = 25_000;
 
 /// What has ended may carry its own end of life.
 fn expiring(stream: Stream) -> Stream {

@@ -140,6 +140,7 @@ impl Dialect for V1 {
             | Outcome::Page(_)
             | Outcome::Body(_)
             | Outcome::Interrupted(_)
+            | Outcome::LogTail(_)
             | Outcome::Sessions(_)
             | Outcome::Admin(_)
             | Outcome::Health(_)

@@ -95,6 +95,7 @@ impl Dialect for V1 {
             Outcome::Interrupted(_) | Outcome::Done => answer::empty(),
             Outcome::Logs(_)
             | Outcome::LogText(_)
+            | Outcome::LogTail(_)
             | Outcome::Sessions(_)
             | Outcome::SessionPage(_)
             | Outcome::Session(_)

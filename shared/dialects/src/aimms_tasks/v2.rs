@@ -203,7 +203,8 @@ impl Dialect for V2 {
             },
             Outcome::Logs(page) => json(request, &TaskLogs::from(&page)),
             Outcome::LogText(_) => answer::log(),
-            Outcome::Sessions(_)
+            Outcome::LogTail(_)
+            | Outcome::Sessions(_)
             | Outcome::SessionPage(_)
             | Outcome::Session(_)
             | Outcome::Admin(_)

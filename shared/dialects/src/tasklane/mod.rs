@@ -10,9 +10,10 @@ use http::{Method, Response, StatusCode};
 use serde_json::json;
 use wire::Error;
 use wire::calls::admin::AdminReply;
+use wire::calls::logs::LogsReply;
 
 use self::model::Task;
-use crate::{Access, BodyKind, Dialect, Outcome, Plan, Request, Route, answer, headers};
+use crate::{Access, BodyKind, Dialect, Outcome, Plan, Request, Route, answer, headers, log};
 
 /// Bytes that a JSON body may have.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -44,6 +45,7 @@ static ROUTES: &[Route] = &[
     route(Method::GET, "/tasklane/v1/tasks", "list_tasks", TASKS, BodyKind::None),
     route(Method::GET, "/tasklane/v1/tasks/{id}", "get_task", TASKS, BodyKind::None),
     route(Method::GET, "/tasklane/v1/tasks/{id}/logs", "get_logs", TASKS, BodyKind::None),
+    route(Method::GET, "/tasklane/v1/tasks/{id}/logs/tail", "tail_logs", TASKS, BodyKind::None),
     route(Method::GET, "/tasklane/v1/sessions", "list_sessions", SESSION, BodyKind::None),
     route(Method::GET, "/tasklane/v1/sessions/{session_id}", "get_session", SESSION, BodyKind::None),
     route(Method::DELETE, "/tasklane/v1/sessions/{session_id}", "terminate_session", SESSION, BodyKind::None),
@@ -51,6 +53,13 @@ static ROUTES: &[Route] = &[
         Method::GET,
         "/tasklane/v1/sessions/{session_id}/logs",
         "get_session_logs",
+        SESSION,
+        BodyKind::None,
+    ),
+    route(
+        Method::GET,
+        "/tasklane/v1/sessions/{session_id}/logs/tail",
+        "tail_session_logs",
         SESSION,
         BodyKind::None,
     ),
@@ -105,6 +114,7 @@ impl Dialect for V1 {
                 answer::json(ok, &json!({ "tasks": tasks, "total": page.total }))
             }
             Outcome::Logs(logs) => answer::json(ok, &logs),
+            Outcome::LogTail(first) => tail(request, &first),
             Outcome::Sessions(sessions) => answer::json(ok, &sessions),
             Outcome::SessionPage(page) => {
                 answer::json(ok, &json!({ "sessions": page.sessions, "total": page.total }))
@@ -126,6 +136,12 @@ impl Dialect for V1 {
     fn error(&self, error: &Error) -> Response<Vec<u8>> {
         answer::error(error)
     }
+}
+
+/// To a client that comes again for a log of which it has seen the end: that it need not come any more.
+fn tail(request: &Request<'_>, first: &LogsReply) -> Response<Vec<u8>> {
+    let is_over = first.end && first.lines.is_empty() && request.header(log::LAST_EVENT_ID).is_some();
+    if is_over { answer::no_content() } else { answer::events() }
 }
 
 fn admin(reply: &AdminReply) -> Response<Vec<u8>> {

@@ -4,6 +4,7 @@ use domain::access::{PRINCIPAL_CHARS_MAX, is_principal_name};
 use domain::session::list::SessionQuery;
 use domain::{Caller, Rights, Scope};
 use wire::calls::admin::{AdminOrder, LaneChange};
+use wire::calls::logs::LogOf;
 use wire::{Code, Error};
 
 use super::list;
@@ -46,6 +47,14 @@ pub(super) fn plan(operation: &str, request: &Request<'_>, caller: Option<&Calle
         "terminate_session" => {
             let id = request.session_id("session_id")?;
             Ok(Plan::Session(SessionOrder::Terminate { kind: None, id }))
+        }
+        "tail_logs" => {
+            let of = LogOf::Task { id: request.task_id("id")?, run: run(&parameters)? };
+            Ok(Plan::LogTail { of, offset: log::tail_from(request, &parameters)? })
+        }
+        "tail_session_logs" => {
+            let of = LogOf::Session { kind: None, id: request.session_id("session_id")? };
+            Ok(Plan::LogTail { of, offset: log::tail_from(request, &parameters)? })
         }
         "get_session_logs" => {
             let (offset, limit) = lines(&parameters)?;

@@ -90,8 +90,11 @@ impl LineFilter {
 /// One page of a log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LogsReply {
-    /// The lines in order.
+    /// The lines in order. Without a filter their numbers follow on each other, from `first` on.
     pub lines: Vec<LogLine>,
+    /// The number of the first line.
+    #[serde(default)]
+    pub first: u64,
     /// The offset of the next page.
     pub next: u64,
     /// Lines that were dropped because they came too fast; they have no place in the numbering.

@@ -1,8 +1,7 @@
-//! `task logs`: the log so far, or with `--follow` until the task ends.
+//! `task logs` and `session logs`: the log so far, or with `--follow` until whose log it is has ended.
 
 use std::time::{Duration, Instant};
 
-use domain::TaskId;
 use serde_json::{Value, json};
 use wire::calls::logs::LogsReply;
 use wire::runner::LogLine;
@@ -28,16 +27,27 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Between two empty pages at least, for a service that does not hold them back.
 const LEAST_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Runs `task logs`.
-pub(super) async fn run(context: &Context, id: TaskId, follow: bool) -> Result<(), CliError> {
+/// Whose log is shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Log<'l> {
+    /// What it is of, as the path of the service says it.
+    pub what: &'static str,
+    /// Of which.
+    pub id: &'l str,
+    /// Only lines with this text in them.
+    pub contains: Option<&'l str>,
+}
+
+/// Shows the log.
+pub(super) async fn run(context: &Context, log: Log<'_>, follow: bool) -> Result<(), CliError> {
     if follow {
-        return follow_to_the_end(context, id).await;
+        return follow_to_the_end(context, log).await;
     }
     let mut offset = 0;
     let mut dropped = 0;
     let mut lines: Vec<LogLine> = Vec::new();
     loop {
-        let page = page(context, id, offset, 0).await?;
+        let page = page(context, log, offset, 0).await?;
         let is_last = page.lines.is_empty() || page.end;
         (offset, dropped) = (page.next, page.dropped.max(dropped));
         if context.console.is_json() {
@@ -50,7 +60,7 @@ pub(super) async fn run(context: &Context, id: TaskId, follow: bool) -> Result<(
         }
     }
     if context.console.is_json() {
-        context.console.line(&json!({ "id": id, "lines": lines, "dropped": dropped }).to_string())?;
+        context.console.line(&json!({ "id": log.id, "lines": lines, "dropped": dropped }).to_string())?;
     }
     if offset == 0 {
         context.console.note("there are no lines so far; -f waits for them");
@@ -59,14 +69,14 @@ pub(super) async fn run(context: &Context, id: TaskId, follow: bool) -> Result<(
     Ok(())
 }
 
-async fn follow_to_the_end(context: &Context, id: TaskId) -> Result<(), CliError> {
+async fn follow_to_the_end(context: &Context, log: Log<'_>) -> Result<(), CliError> {
     let mut offset = 0;
     let mut dropped = 0;
     // A wrong id or a service that is down is told at once; later, patience is better.
     let mut last_answer: Option<Instant> = None;
     loop {
         let asked = Instant::now();
-        match page(context, id, offset, HOLD_SECONDS).await {
+        match page(context, log, offset, HOLD_SECONDS).await {
             Ok(page) => {
                 last_answer = Some(Instant::now());
                 show(context, &page.lines)?;
@@ -87,15 +97,16 @@ async fn follow_to_the_end(context: &Context, id: TaskId) -> Result<(), CliError
     }
 }
 
-async fn page(context: &Context, id: TaskId, offset: u64, hold_seconds: u64) -> Result<LogsReply, CliError> {
+async fn page(context: &Context, log: Log<'_>, offset: u64, hold_seconds: u64) -> Result<LogsReply, CliError> {
     let mut pairs = vec![("offset", offset.to_string()), ("limit", PAGE_LINES.to_string())];
     if hold_seconds > 0 {
         pairs.push(("wait", hold_seconds.to_string()));
     }
-    let path = with_query(&path(["tasklane", "v1", "tasks", &id.to_string(), "logs"]), &pairs);
+    pairs.extend(log.contains.map(|text| ("contains", text.to_owned())));
+    let path = with_query(&path(["tasklane", "v1", log.what, log.id, "logs"]), &pairs);
     let document = context.client.document(Ask::new(http::Method::GET, path).held(hold_seconds)).await?;
     serde_json::from_value(document).map_err(|error| CliError::NotUnderstood {
-        asked: format!("the question for the log of task {id}"),
+        asked: format!("the question for the log of {}", log.id),
         why: error.to_string(),
     })
 }
