@@ -37,9 +37,8 @@ fn row(call: &Call) -> Option<Row> {
     }
     match operation {
         "create_task" | "create_task_latest_version" => row(&[403], &[403], &[404]),
-        "get_task" | "get_task_response" | "get_logs" | "tail_logs" | "get_task_logs" | "download_task_logs" => {
-            row(&[200], &[404], &[404])
-        }
+        "get_task" | "get_task_response" | "get_logs" | "tail_logs" | "get_task_logs"
+        | "download_task_logs" => row(&[200], &[404], &[404]),
         // Sessions are seen by their own user and by an Admin, whatever the rights on the app.
         "get_webui_session"
         | "terminate_webui_session"

@@ -57,7 +57,14 @@ async fn an_operator_does_everything_from_the_command_line() {
     assert!(run(&["tenant", "list"]).await.ok().out.contains("acme"));
 
     let made = run(&[
-        "key", "create", "--tenant", "acme", "--user", "root", "--scope", "Admin,Tasks,Session",
+        "key",
+        "create",
+        "--tenant",
+        "acme",
+        "--user",
+        "root",
+        "--scope",
+        "Admin,Tasks,Session",
         "--json",
     ])
     .await
@@ -95,14 +102,6 @@ async fn an_operator_does_everything_from_the_command_line() {
             .out
             .contains("again")
     );
-    let session = shown["session"].as_str().unwrap();
-    let ended = acme(&["session", "get", session, "--json"]).await.ok().json();
-    assert_eq!((&ended["state"], &ended["kind"]), (&"finished".into(), &"task".into()), "{ended}");
-    assert!(acme(&["session", "logs", session]).await.ok().out.contains("busy"));
-    assert!(!acme(&["session", "logs", session, "--contains", "lazy"]).await.ok().out.contains("busy"));
-    assert!(acme(&["session", "list", "--all"]).await.ok().out.contains(session));
-    assert!(acme(&["session", "list"]).await.ok().out.contains("places"));
-    acme(&["session", "terminate", session]).await.failed(&["has ended already"]);
     acme(&["task", "delete", &task]).await.ok();
     acme(&["task", "get", &task]).await.failed(&[&task, "does not exist"]);
 
@@ -129,6 +128,33 @@ async fn an_operator_does_everything_from_the_command_line() {
         if said.code != 0 && said.err.contains("revoked") { Ok(()) } else { Err(said.out) }
     })
     .await;
+    kit.stop().await;
+}
+
+#[tokio::test]
+async fn sessions_are_listed_read_and_ended_from_the_command_line() {
+    let kit = Kit::start_with(|options| options.replicas = 1).await;
+    tests::apps::shell_app(&kit.http, "echo", &[("run", "echo busy >&2"), ("sleep", "sleep 600")]).await;
+    let (url, key) = (kit.http.url().to_owned(), kit.http.key().unwrap().to_owned());
+    let run = async |arguments: &[&str]| tasklane(&url, Some(&key), arguments).await;
+    let task = kit.http.create("echo", "run", "").await;
+    let ended = kit.http.until_ended(&task).await["sessionId"].as_str().unwrap().to_owned();
+    let shown = run(&["session", "get", &ended, "--json"]).await.ok().json();
+    assert_eq!((&shown["state"], &shown["kind"]), (&"finished".into(), &"task".into()), "{shown}");
+    assert!(run(&["session", "logs", &ended]).await.ok().out.contains("busy"));
+    assert!(!run(&["session", "logs", &ended, "--contains", "lazy"]).await.ok().out.contains("busy"));
+    assert!(run(&["session", "list", "--all"]).await.ok().out.contains(&ended));
+    run(&["session", "terminate", &ended]).await.failed(&["has ended already"]);
+
+    let task = kit.http.create("echo", "sleep", "").await;
+    let live = kit.http.until_state(&task, &["running"]).await["sessionId"].as_str().unwrap().to_owned();
+    tests::wait::until("it is listed", || async {
+        let said = run(&["session", "list"]).await.ok().out;
+        if said.contains(&live) { Ok(()) } else { Err(said) }
+    })
+    .await;
+    assert!(run(&["session", "terminate", &live]).await.ok().out.contains("terminated by user demo"));
+    assert_eq!(kit.http.task(&task).await["state"], "failed");
     kit.stop().await;
 }
 

@@ -97,7 +97,12 @@ async fn follow_to_the_end(context: &Context, log: Log<'_>) -> Result<(), CliErr
     }
 }
 
-async fn page(context: &Context, log: Log<'_>, offset: u64, hold_seconds: u64) -> Result<LogsReply, CliError> {
+async fn page(
+    context: &Context,
+    log: Log<'_>,
+    offset: u64,
+    hold_seconds: u64,
+) -> Result<LogsReply, CliError> {
     let mut pairs = vec![("offset", offset.to_string()), ("limit", PAGE_LINES.to_string())];
     if hold_seconds > 0 {
         pairs.push(("wait", hold_seconds.to_string()));

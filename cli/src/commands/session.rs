@@ -75,11 +75,9 @@ async fn all(context: &Context, limit: u64) -> Result<(), CliError> {
 }
 
 fn show(context: &Context, document: &Value) -> Result<(), CliError> {
-    let session: SessionSummary =
-        serde_json::from_value(document.clone()).map_err(|error| CliError::NotUnderstood {
-            asked: "the question for a session".to_owned(),
-            why: error.to_string(),
-        })?;
+    let session: SessionSummary = serde_json::from_value(document.clone()).map_err(|error| {
+        CliError::NotUnderstood { asked: "the question for a session".to_owned(), why: error.to_string() }
+    })?;
     context.console.result(document, || {
         fields(vec![
             ("session", session.id.to_string()),
