@@ -57,14 +57,7 @@ async fn an_operator_does_everything_from_the_command_line() {
     assert!(run(&["tenant", "list"]).await.ok().out.contains("acme"));
 
     let made = run(&[
-        "key",
-        "create",
-        "--tenant",
-        "acme",
-        "--user",
-        "root",
-        "--scope",
-        "Admin,Tasks,Session",
+        "key", "create", "--tenant", "acme", "--user", "root", "--scope", "Admin", "--scope", "Tasks",
         "--json",
     ])
     .await
