@@ -39,7 +39,8 @@ async fn the_demo_user_reaches_nothing_but_its_tenants_subjects() {
     let kit = Kit::start_with(|options| options.replicas = 1).await;
     let password = kit.stack.files.demo_user().unwrap().password;
     let own = |more: &[&str]| ["demo.>", "_INBOX.>"].iter().chain(more).map(|s| (*s).to_owned()).collect();
-    let list = Permissions { publish: own(&["tasklane.v1.*", "$SRV.>"]), subscribe: own(&[]) };
+    let heard = ["tasklane.v1.event.demo.>", "tasklane.v1.dead.demo.*"];
+    let list = Permissions { publish: own(&["tasklane.v1.*", "$SRV.>"]), subscribe: own(&heard) };
     let options = ConnectOptions::with_user_and_password("demo".to_owned(), password);
     let intruder = Intruder::connect(&kit.stack.settings.nats_url, options).await;
     intruder.check("the demo user", &list, &publish_attempts(), &subscribe_attempts()).await;
@@ -224,7 +225,14 @@ fn publish_attempts() -> Vec<String> {
             all.extend([names::public(word), format!("tasklane.door.demo.demo.admin.{word}")]);
         }
     }
-    all.extend(["$SRV.PING", "_R_.stolen"].map(str::to_owned));
+    let others = [
+        "$SRV.PING",
+        "_R_.stolen",
+        "tasklane.v1.submit",
+        "tasklane.v1.event.demo.a.b",
+        "tasklane.v1.dead.demo.a",
+    ];
+    all.extend(others.map(str::to_owned));
     let key = TaskKey::new("demo", ID.parse().unwrap());
     let runner = RunnerId(key.id.0);
     all.extend([
@@ -304,6 +312,11 @@ fn subscribe_attempts() -> Vec<String> {
         "tasklane.fn.*",
         "tasklane.door.>",
         "tasklane.v1.>",
+        "tasklane.v1.event.>",
+        "tasklane.v1.event.other.>",
+        "tasklane.v1.event.demo.secret.*",
+        "tasklane.v1.dead.*.*",
+        "tasklane.v1.dead.demo.demo",
         "_R_.>",
         "tasklane.ping.*",
         "tasklane.lane",

@@ -1,14 +1,15 @@
 //! A program at the NATS door, with a broker user of its own, through the broker's plain client.
 
-use async_nats::{Client, ConnectOptions, Message};
+use async_nats::{Client, ConnectOptions, HeaderMap, Message, Subscriber};
 use cli::arguments::stack::ProgramCreate;
 use cli::stack::program::declare;
 use domain::Scope;
+use futures_util::StreamExt;
 use serde_json::Value;
 use wire::permissions::Permissions;
 
 use crate::Kit;
-use crate::wait::until;
+use crate::wait::{PATIENCE, until};
 
 /// A program that is let in.
 pub struct Program {
@@ -34,11 +35,24 @@ pub struct Refusal {
 impl Program {
     /// Declares a program as an operator does, and connects once the broker knows it.
     pub async fn new(kit: &mut Kit, tenant: &str, user: &str, name: &str, scopes: &[Scope]) -> Self {
+        Self::hearing(kit, tenant, user, name, scopes, &[]).await
+    }
+
+    /// The same for one that hears of the changes of some apps' tasks.
+    pub async fn hearing(
+        kit: &mut Kit,
+        tenant: &str,
+        user: &str,
+        name: &str,
+        scopes: &[Scope],
+        apps: &[&str],
+    ) -> Self {
         let order = ProgramCreate {
             tenant: tenant.to_owned(),
             user: user.to_owned(),
             name: name.to_owned(),
             scopes: scopes.to_vec(),
+            apps: apps.iter().map(|app| (*app).to_owned()).collect(),
             file: kit.stack.files.programs(),
         };
         let (declared, seed) = declare(&order).unwrap();
@@ -76,6 +90,31 @@ pub async fn demo(kit: &Kit) -> Program {
     let options = ConnectOptions::with_user_and_password("demo".to_owned(), password);
     let client = options.connect(&kit.stack.settings.nats_url).await.unwrap();
     Program { client, seed: String::new(), permissions: Permissions::default() }
+}
+
+impl Program {
+    /// Hands a create in and goes; gives what the broker acknowledges.
+    pub async fn submit(&self, id: Option<&str>, submission: impl Into<Vec<u8>>) -> Value {
+        let mut headers = HeaderMap::new();
+        if let Some(id) = id {
+            headers.insert("Nats-Msg-Id", id);
+        }
+        let sent = self.client.request_with_headers("tasklane.v1.submit", headers, submission.into().into());
+        serde_json::from_slice(&sent.await.unwrap().payload).unwrap()
+    }
+
+    /// Begins to hear what comes on a subject.
+    pub async fn hear(&self, subject: &str) -> Subscriber {
+        let heard = self.client.subscribe(subject.to_owned()).await.unwrap();
+        self.client.flush().await.unwrap();
+        heard
+    }
+}
+
+/// The next message as JSON, with its subject.
+pub async fn next(heard: &mut Subscriber) -> (String, Value) {
+    let message = tokio::time::timeout(PATIENCE, heard.next()).await.expect("a message comes").unwrap();
+    (message.subject.to_string(), serde_json::from_slice(&message.payload).unwrap())
 }
 
 /// What an answer says.

@@ -1,5 +1,7 @@
 //! What lies in the broker's streams, counted by the broker itself.
 
+use std::time::Duration;
+
 use async_nats::ConnectOptions;
 use async_nats::jetstream::{self, Context};
 use wire::{Function, subjects};
@@ -24,6 +26,15 @@ impl Stored {
     /// How many messages a stream holds; an object is some, one that is gone is none.
     pub async fn messages(&self, stream: &str) -> u64 {
         self.context.get_stream(stream).await.unwrap().cached_info().state.messages
+    }
+
+    /// Lets the broker forget within a moment the message ids that it remembers of a stream, as time does.
+    pub async fn forget_ids(&self, stream: &str) {
+        let mut stream = self.context.get_stream(stream).await.unwrap();
+        let mut config = stream.info().await.unwrap().config.clone();
+        config.duplicate_window = Duration::from_millis(100);
+        #[expect(clippy::disallowed_methods, reason = "a test can't wait for two minutes")]
+        self.context.update_stream(config).await.unwrap();
     }
 
     /// The broker's stream of request and response bodies.

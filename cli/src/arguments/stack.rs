@@ -92,6 +92,9 @@ pub struct ProgramCreate {
     /// What it may do, once per scope: Tasks, and Admin for every right on every app of the tenant
     #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', default_value = "Tasks")]
     pub scopes: Vec<Scope>,
+    /// An app of whose tasks' changes it hears, once per app; with scope Admin it hears of all
+    #[arg(long = "app", value_name = "APP")]
+    pub apps: Vec<String>,
     /// The broker's programs.conf; that of `dev` is DIR/broker/programs.conf
     #[arg(long)]
     pub file: PathBuf,

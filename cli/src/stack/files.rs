@@ -123,7 +123,7 @@ impl Files {
             publish: vec!["demo.>".to_owned(), "_INBOX.>".to_owned()],
             subscribe: vec!["demo.>".to_owned(), "_INBOX.>".to_owned()],
         };
-        door::allow_demo(&mut may);
+        door::allow_demo(&mut may, "demo");
         let password = self.demo_user()?.password;
         let demo = ExtraUser { name: "demo".to_owned(), password, permissions: may };
         let users = [&[demo], users].concat();

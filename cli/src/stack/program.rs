@@ -29,6 +29,7 @@ pub fn create(arguments: &ProgramCreate, console: Console) -> Result<(), CliErro
         "tenant": program.caller.tenant,
         "user": program.caller.user,
         "scopes": arguments.scopes,
+        "apps": program.apps,
         "nkey": program.nkey,
         "seed": seed,
     });
@@ -65,6 +66,7 @@ pub fn declare(arguments: &ProgramCreate) -> Result<(Program, String), CliError>
             admin: arguments.scopes.contains(&Scope::Admin),
         },
         nkey: pair.public_key(),
+        apps: arguments.apps.clone(),
     };
     let seed = pair.seed().map_err(StackError::text)?;
     append(&arguments.file, &program)?;
@@ -104,6 +106,7 @@ mod tests {
             user: "ann".to_owned(),
             name: name.to_owned(),
             scopes: scopes.to_vec(),
+            apps: vec!["My App".to_owned()],
             file: folder.join("programs.conf"),
         }
     }
@@ -116,6 +119,7 @@ mod tests {
         declare(&order(folder.path(), "two", &[Scope::Tasks, Scope::Admin])).unwrap();
         let text = fs::read_to_string(folder.path().join("programs.conf")).unwrap();
         assert!(text.starts_with("# kept\n") && text.contains(&one.nkey) && !text.contains(&seed), "{text}");
+        assert!(text.contains(".event.acme.My=20App.*\"") && text.contains(".event.acme.>\""), "{text}");
         assert!(text.contains(".acme.ann.user.*\"") && text.contains(".acme.ann.admin.*\""), "{text}");
         for (name, scopes) in [("one", &[Scope::Tasks]), ("three", &[Scope::Jobs]), ("a.b", &[Scope::Tasks])]
         {

@@ -4,10 +4,11 @@ mod door;
 mod gauge;
 mod identity;
 mod room;
+mod submissions;
 mod workflows;
 
 use broker::body::Bodies;
-use broker::{Bucket, Known, Tasks, View};
+use broker::{Broker, Bucket, Known, Tasks, View};
 use domain::access::rights_on;
 use domain::lane::{JOBS, LaneLimits, PRIORITY_DEFAULT, PRIORITY_FIRST, PRIORITY_LAST};
 use domain::payload::INLINE_BYTES_MAX;
@@ -36,6 +37,7 @@ const HOOKS_MAX: usize = 16;
 pub async fn run(context: Context) -> Result<(), RunError> {
     let tasks = Tasks::new(&context.broker);
     let function = Create {
+        broker: context.broker.clone(),
         room: Room::watch(&tasks),
         tasks,
         apps: View::follow(Bucket::new(&context.broker, APPS)),
@@ -44,20 +46,28 @@ pub async fn run(context: Context) -> Result<(), RunError> {
         outbound: context.settings.outbound.clone(),
         bodies: Bodies::new(&context.broker, BODIES),
     };
-    let asked = function.clone();
-    let create = Endpoint::new(move |caller, order| {
-        let function = asked.clone();
-        async move { function.ask(caller, order).await }
-    });
-    serve_with_door(&context, vec![create], move |request| {
-        let function = function.clone();
+    let (asked, letters, calls) = (function.clone(), function.clone(), function.clone());
+    let endpoints = vec![
+        Endpoint::new(move |caller, order| {
+            let function = asked.clone();
+            async move { function.ask(caller, order).await }
+        }),
+        Endpoint::new(move |caller, ask| {
+            let function = letters.clone();
+            async move { function.dead_letters(caller, ask).await }
+        }),
+    ];
+    let serving = serve_with_door(&context, endpoints, move |request| {
+        let function = calls.clone();
         async move { function.handle(request).await }
-    })
-    .await
+    });
+    let (served, ()) = tokio::join!(serving, submissions::take(&context, &function));
+    served
 }
 
 #[derive(Clone)]
 struct Create {
+    broker: Broker,
     tasks: Tasks,
     apps: View<App>,
     lanes: View<LaneLimits>,

@@ -6,9 +6,11 @@ use broker::{Applied, Broker, Known, Tasks};
 use domain::task::input::{Effect, Input};
 use domain::{Right, Task, TaskKey};
 use service::apps::Apps;
-use service::{Context, RunError, clock, serve};
+use service::door::Endpoint;
+use service::{Context, RunError, clock, serve_with_door};
 use wire::Error;
 use wire::calls::delete::DeleteRequest;
+use wire::door::{replies, requests};
 use wire::topology::BODIES;
 
 /// Serves until it is stopped.
@@ -19,7 +21,12 @@ pub async fn run(context: Context) -> Result<(), RunError> {
         bodies: Bodies::new(&context.broker, BODIES),
         broker: context.broker.clone(),
     };
-    serve(&context, move |request| {
+    let asked = function.clone();
+    let delete = Endpoint::new(move |caller, requests::Delete { id, run, .. }| {
+        let (function, request) = (asked.clone(), DeleteRequest::Task { caller, id, run });
+        async move { function.handle(request).await.map(|()| replies::Done {}) }
+    });
+    serve_with_door(&context, vec![delete], move |request| {
         let function = function.clone();
         async move { function.handle(request).await }
     })

@@ -6,8 +6,10 @@ use domain::Right;
 use domain::list::Summary;
 use domain::task::input::{Effect, Input};
 use service::apps::Apps;
-use service::{Context, RunError, clock, serve};
+use service::door::Endpoint;
+use service::{Context, RunError, clock, serve_with_door};
 use wire::calls::interrupt::InterruptRequest;
+use wire::door::{replies, requests};
 use wire::runner::Told;
 use wire::{Error, subjects};
 
@@ -18,7 +20,12 @@ pub async fn run(context: Context) -> Result<(), RunError> {
         apps: Apps::follow(&context.broker),
         broker: context.broker.clone(),
     };
-    serve(&context, move |request| {
+    let asked = function.clone();
+    let interrupt = Endpoint::new(move |caller, requests::Interrupt { id, run, kind, .. }| {
+        let (function, request) = (asked.clone(), InterruptRequest { caller, id, run, kind });
+        async move { Ok(replies::Task::new(function.handle(request).await?, clock::now())) }
+    });
+    serve_with_door(&context, vec![interrupt], move |request| {
         let function = function.clone();
         async move { function.handle(request).await }
     })

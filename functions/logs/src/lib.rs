@@ -10,15 +10,19 @@ use std::time::Duration;
 use broker::{Broker, Tasks};
 use domain::{Caller, Right, SessionId, SessionKind, TaskKey};
 use service::apps::Apps;
-use service::{Context, RunError, serve};
+use service::door::{self, Endpoint};
+use service::{Context, RunError, serve_with_door};
 use tokio::time::Instant;
-use wire::calls::logs::{LogOf, LogsReply, LogsRequest};
+use wire::calls::logs::{LineFilter, LogOf, LogsReply, LogsRequest};
 use wire::calls::sessions::{SessionsReply, SessionsRequest};
+use wire::door::requests;
 use wire::{Code, Error, subjects};
 
 use place::{Place, Places};
 
 const LINES_MAX: u64 = 1000;
+/// Lines of a page whose program named no limit.
+const LINES_DEFAULT: u64 = 100;
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// While a line is waited for: how often it is looked whether more can come at all.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -33,7 +37,17 @@ pub async fn run(context: Context) -> Result<(), RunError> {
         broker: context.broker.clone(),
         remembered: Arc::default(),
     };
-    serve(&context, move |request| {
+    let asked = function.clone();
+    let logs = Endpoint::new(move |caller, requests::Logs { id, run, offset, limit, wait, .. }| {
+        let function = asked.clone();
+        async move {
+            let limit = door::limit(limit, LINES_DEFAULT, LINES_MAX)?;
+            let (of, wait_ms) = (LogOf::Task { id, run }, wait.saturating_mul(1000));
+            let (filter, count) = (LineFilter::default(), false);
+            function.handle(LogsRequest { caller, of, offset, limit, wait_ms, filter, count }).await
+        }
+    });
+    serve_with_door(&context, vec![logs], move |request| {
         let function = function.clone();
         async move { function.handle(request).await }
     })

@@ -9,6 +9,7 @@ mod sessions;
 use std::sync::Arc;
 use std::time::Duration;
 
+use broker::body::Bodies;
 use broker::{Broker, Bucket, Tasks, View};
 use domain::jobs::{Dashboard, Job, JobQuery, Viewer};
 use domain::lane::{JOBS, LaneLimits};
@@ -21,7 +22,7 @@ use wire::calls::callbacks::Delivery;
 use wire::calls::schedule::{ScheduleReply, ScheduleRequest};
 use wire::calls::status::{Page, StatusReply, StatusRequest, TaskStatus};
 use wire::records::SessionRecord;
-use wire::topology::{DELIVERIES, LANES, SESSIONS, lane_key, task_key};
+use wire::topology::{BODIES, DELIVERIES, LANES, SESSIONS, lane_key, task_key};
 
 use picture::Picture;
 use sessions::Known;
@@ -39,6 +40,7 @@ pub async fn run(context: Context) -> Result<(), RunError> {
         lanes: View::follow(Bucket::new(&context.broker, LANES)),
         sessions: View::follow(Bucket::new(&context.broker, SESSIONS)),
         picture: Picture::follow(&context.broker, &tasks).await.map_err(RunError::from_text)?,
+        bodies: Bodies::new(&context.broker, BODIES),
         broker: context.broker.clone(),
         tasks,
     });
@@ -56,6 +58,7 @@ pub(crate) struct Status {
     lanes: View<LaneLimits>,
     sessions: View<SessionRecord>,
     picture: Picture,
+    bodies: Bodies,
 }
 
 impl Status {

@@ -21,6 +21,8 @@ const CHUNK_BYTES: usize = 128 * 1024;
 /// Chunks fetched ahead; together with the chunk size this bounds what one body takes in memory to about a
 /// megabyte.
 const CHUNKS_AHEAD: usize = 8;
+/// Chunks of one part: half a megabyte, which fits one message in base64 too.
+const CHUNKS_OF_PART: usize = 4;
 const NATS_ROLLUP: &str = "Nats-Rollup";
 /// The status that closes a batch of direct gets; 404 says that there is nothing at or after the cursor.
 const BATCH_END: u16 = 204;
@@ -171,6 +173,21 @@ impl Bodies {
             }
         }
         Ok(())
+    }
+
+    /// The next part of an object, from a cursor on: its bytes, and the cursor of the part after it. The first
+    /// cursor is 0. A part that is empty is the end.
+    pub async fn part(&self, name: &str, cursor: u64) -> Result<(Bytes, u64), Error> {
+        let stream = subjects::object_stream(self.store);
+        let subject = subjects::object_chunks(self.store, name);
+        let chunks = self.broker.direct_batch(&stream, &subject, cursor.max(1), CHUNKS_OF_PART).await?;
+        let mut bytes = BytesMut::new();
+        let mut next = cursor;
+        for (sequence, chunk) in chunks {
+            next = sequence + 1;
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok((bytes.freeze(), next))
     }
 
     /// The next few chunks at or after a sequence.

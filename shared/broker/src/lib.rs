@@ -11,6 +11,7 @@ mod read;
 mod shared;
 pub mod tasks;
 pub mod view;
+pub mod work;
 mod write;
 
 pub use bucket::Bucket;

@@ -1,7 +1,7 @@
 //! Makes the broker equal the topology, and tells where it differs. The only code that creates or alters
 //! streams; nothing here ever deletes one.
 
-use async_nats::jetstream::stream::{Config, DiscardPolicy, PersistenceMode, StorageType};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, context::GetStreamErrorKind};
 use std::time::Duration;
 use wire::Error;
@@ -25,6 +25,7 @@ fn config(stream: &Stream) -> Config {
         description: Some(stream.holds.clone()),
         subjects: stream.subjects.clone(),
         storage: StorageType::File,
+        retention: if stream.work_queue { RetentionPolicy::WorkQueue } else { RetentionPolicy::Limits },
         persist_mode: stream.unsynced.then_some(PersistenceMode::Async),
         discard: if stream.discard_old { DiscardPolicy::Old } else { DiscardPolicy::New },
         max_messages_per_subject: stream.max_per_subject,
@@ -90,6 +91,7 @@ pub async fn drift(broker: &Broker, streams: &[Stream]) -> Result<Vec<Drift>, Er
 fn difference(wanted: &Config, found: &Config) -> Option<String> {
     let checks = [
         ("subjects", wanted.subjects == found.subjects),
+        ("retention", wanted.retention == found.retention),
         ("storage", wanted.storage == found.storage),
         ("persist_mode", unsynced(wanted) == unsynced(found)),
         ("discard", wanted.discard == found.discard),

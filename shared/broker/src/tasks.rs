@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use domain::task::input::{Change, Effect, Input, Refusal};
 use domain::task::transition::transition;
 use domain::{Task, TaskKey, Timestamp};
+use wire::door::events::Event;
+use wire::door::names;
 use wire::topology::{TASKS, task_key};
 use wire::{Error, Function, subjects};
 
@@ -121,6 +123,7 @@ impl Tasks {
             if let Some((task, effects)) = hoped.take() {
                 let hoped = numbered(*task, revision);
                 if current.as_ref() == Some(&hoped) {
+                    self.tell(&hoped, revision).await;
                     return Ok(Applied { revision, task: hoped, effects, written: true });
                 }
             }
@@ -132,9 +135,13 @@ impl Tasks {
                 },
                 Err(refusal) => return Err(ApplyError::Refused(refusal)),
             };
+            let before = current.as_ref().map(|task| (task.state, task.phase));
             match self.bucket.write(&task_key(key), revision, &next).await {
                 Ok(revision) => {
                     let task = numbered(*next, revision);
+                    if Event::is_due(before, &task) {
+                        self.tell(&task, revision).await;
+                    }
                     return Ok(Applied { revision, task, effects, written: true });
                 }
                 Err(WriteError::Conflict | WriteError::Unsettled) => {}
@@ -147,6 +154,11 @@ impl Tasks {
             }
         }
         Err(ApplyError::Broker(Error::unavailable(format!("task {key} was changed by others all the time"))))
+    }
+
+    /// Tells programs of a change. Nothing waits for it, and nothing depends on it.
+    async fn tell(&self, task: &Task, revision: u64) {
+        self.bucket.broker.tell(names::event(task), &Event::of(task, revision)).await;
     }
 
     /// The function on whose behalf this writes.

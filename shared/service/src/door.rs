@@ -82,7 +82,7 @@ impl Endpoint {
 }
 
 /// Reads a request. Another tenant is one that does not exist.
-fn read<R: Request>(caller: &Caller, payload: &[u8]) -> Result<R, Error> {
+pub fn read<R: Request>(caller: &Caller, payload: &[u8]) -> Result<R, Error> {
     if payload.len() > REQUEST_BYTES_MAX {
         let message =
             format!("a request may have at most {REQUEST_BYTES_MAX} bytes; send larger bodies over REST");
@@ -100,6 +100,21 @@ fn read<R: Request>(caller: &Caller, payload: &[u8]) -> Result<R, Error> {
         }
         Some(_) | None => Ok(request),
     }
+}
+
+/// Who asks. Whoever may ask from within the functions' own account is the operator: the demo user of `dev`.
+pub fn caller(subject: &str, operator: &str) -> Caller {
+    let own = || Caller { tenant: operator.to_owned(), user: operator.to_owned(), admin: true };
+    names::caller(subject).unwrap_or_else(own)
+}
+
+/// The rows or lines that a page is to have.
+pub fn limit(asked: Option<u64>, usual: u64, most: u64) -> Result<u64, Error> {
+    let limit = asked.unwrap_or(usual);
+    if (1..=most).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Error::new(Code::BadRequest, format!("limit is a whole number from 1 to {most}")))
 }
 
 /// A function's door, with every subscription that it needs.
@@ -169,11 +184,7 @@ impl Service {
     async fn answer(self: Arc<Self>, number: usize, incoming: Incoming) {
         let Some(endpoint) = self.endpoints.get(number) else { return };
         let began = Instant::now();
-        let caller = names::caller(&incoming.subject).unwrap_or_else(|| Caller {
-            tenant: self.operator.clone(),
-            user: self.operator.clone(),
-            admin: true,
-        });
+        let caller = caller(&incoming.subject, &self.operator);
         let work = AssertUnwindSafe((endpoint.handler)(caller, incoming.payload.clone()));
         // A panic is our fault and not the program's: it gets an answer, and its neighbours go on.
         let outcome = work.catch_unwind().await;

@@ -78,7 +78,10 @@ fn add_stream(list: &mut Permissions, function: Function, stream: &Stream) {
     if stream.written_by.contains(&function) && stream.kind != Kind::Stream {
         list.publish.extend(stream.subjects.iter().cloned());
     }
-    if stream.read_by.contains(&function) {
+    if stream.read_by.contains(&function) && stream.work_queue {
+        // The one consumer that all replicas share, its messages, and what is said of them.
+        list.publish.extend(subjects::work_queue(&name, function));
+    } else if stream.read_by.contains(&function) {
         list.publish.push(subjects::direct_get(&name));
         list.publish.push(subjects::direct_get_last(&name, ">"));
         list.publish.push(subjects::leader_get(&name));

@@ -85,6 +85,16 @@ pub fn leader_get(stream: &str) -> String {
     format!("$JS.API.STREAM.MSG.GET.{stream}")
 }
 
+/// `$JS.API.CONSUMER.CREATE.SUBMISSIONS.create`: taking the messages of a work queue, as the consumer that has
+/// the function's name: making it, asking for messages, and saying what became of them.
+pub fn work_queue(stream: &str, function: Function) -> [String; 3] {
+    [
+        format!("$JS.API.CONSUMER.CREATE.{stream}.{function}"),
+        format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{function}"),
+        format!("$JS.ACK.{stream}.{function}.>"),
+    ]
+}
+
 /// `OBJ_bodies`: the stream behind an object store.
 pub fn object_stream(store: &str) -> String {
     format!("OBJ_{store}")

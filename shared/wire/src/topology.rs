@@ -5,6 +5,7 @@ use domain::{SessionId, TaskKey};
 use serde::{Deserialize, Serialize};
 
 use crate::Function;
+use crate::door::names;
 use crate::names::token;
 use crate::subjects;
 
@@ -34,6 +35,10 @@ pub const BODIES: &str = "bodies";
 pub const BUNDLES: &str = "bundles";
 /// The stream of log lines.
 pub const LOGS: &str = "LOGS";
+/// The work queue of creates that nobody waits for.
+pub const SUBMISSIONS: &str = "SUBMISSIONS";
+/// Submissions that can never become tasks.
+pub const DEAD_LETTERS: &str = "DEAD_LETTERS";
 
 /// Storage that all streams together may take unless a setting says otherwise: 16 GiB.
 pub const STORAGE_BYTES_DEFAULT: u64 = 16 * 1024 * 1024 * 1024;
@@ -105,6 +110,8 @@ pub struct Stream {
     pub expiring: bool,
     /// Writes may come in atomic batches, which are synced as one.
     pub batches: bool,
+    /// Each message is given to one replica of its reader, and goes when it is done.
+    pub work_queue: bool,
     /// Copies in a cluster.
     pub replicas: usize,
     /// The only functions that write it.
@@ -143,6 +150,10 @@ const RECORD_BYTES_MAX: i32 = 64 * 1024;
 const CHUNK_MESSAGE_BYTES_MAX: i32 = 256 * 1024;
 const LOG_AGE_SECONDS: u64 = 30 * 24 * 3600;
 const LOG_BATCHES_PER_TASK: i64 = 25_000;
+const DEAD_LETTER_AGE_SECONDS: u64 = 30 * 24 * 3600;
+const DEAD_LETTERS_PER_USER: i64 = 10_000;
+/// As much as the broker takes, and what it adds: that one is too large is said in a dead letter.
+const SUBMISSION_BYTES_MAX: i32 = 1024 * 1024 + 64 * 1024;
 
 /// What has ended may carry its own end of life.
 fn expiring(stream: Stream) -> Stream {
@@ -170,6 +181,7 @@ fn bucket(
         max_age_seconds: 0,
         expiring: false,
         batches: name == TASKS,
+        work_queue: false,
         replicas: sizes.replicas,
         written_by: written_by.to_vec(),
         read_by: read_by.to_vec(),
@@ -199,7 +211,7 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
     let active = [Schedule, Callbacks];
     let noters = [Runner, Ingress, Schedule, Callbacks];
     let app_readers = [Create, Amend, Status, Interrupt, Delete, Logs, Admin];
-    vec![
+    let mut all = vec![
         bucket(TASKS, "task records, key <tenant>.<task id>", 25, &task_writers, &task_readers),
         bucket(APPS, "apps, key <tenant>.<app>", 1, &[Admin], &app_readers),
         bucket(KEYS, "API keys, key <public id>", 1, &[Admin], &[Admin, Ingress]),
@@ -232,9 +244,9 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
         objects(
             BODIES,
             "request and response bodies over the inline size",
-            45,
+            41,
             &[Ingress, Create, Runner, Delete],
-            &[Ingress, Runner],
+            &[Ingress, Runner, Status],
         ),
         objects(BUNDLES, "app bundles by SHA-256", 10, &[Ingress], &[Admin, Runner]),
         Stream {
@@ -246,6 +258,31 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
             max_message_bytes: CHUNK_MESSAGE_BYTES_MAX,
             max_age_seconds: LOG_AGE_SECONDS,
             ..bucket(LOGS, "log lines in batches, and notes of others, by task", 10, &noters, &[Logs])
+        },
+    ];
+    all.extend(of_the_door(sizes));
+    all
+}
+
+/// What programs hand in at the NATS door and wait for nothing.
+fn of_the_door(sizes: Sizes) -> [Stream; 2] {
+    let own = [Function::Create];
+    [
+        Stream {
+            kind: Kind::Stream,
+            subjects: vec![names::door(names::SUBMIT), names::public(names::SUBMIT)],
+            max_per_subject: -1,
+            max_message_bytes: SUBMISSION_BYTES_MAX,
+            work_queue: true,
+            ..bucket(sizes, SUBMISSIONS, "creates that nobody waits for, from programs", 3, (&[], &own))
+        },
+        Stream {
+            kind: Kind::Stream,
+            subjects: vec![names::DEAD_ALL.to_owned()],
+            discard_old: true,
+            max_per_subject: DEAD_LETTERS_PER_USER,
+            max_age_seconds: DEAD_LETTER_AGE_SECONDS,
+            ..bucket(sizes, DEAD_LETTERS, "submissions that can never become tasks", 1, (&own, &own))
         },
     ]
 }

@@ -8,6 +8,7 @@ use domain::Caller;
 
 use crate::door::names;
 use crate::permissions::Permissions;
+use crate::topology::{self, Sizes};
 use crate::{Function, door};
 
 /// The functions' account on the broker.
@@ -22,14 +23,19 @@ pub struct Program {
     pub caller: Caller,
     /// Its public nkey.
     pub nkey: String,
+    /// The apps of whose tasks it hears; an Admin hears of all.
+    pub apps: Vec<String>,
 }
 
 /// What the functions' account gives to the accounts of programs.
 pub fn print_exports() -> String {
     format!(
-        "    exports: [\n      {{ service: \"{}\" }}\n      {{ service: \"{}\", response: stream }}\n    ]\n",
+        "    exports: [\n      {{ service: \"{}\" }}\n      {{ service: \"{}\", response: stream }}\n      \
+         {{ stream: \"{}\" }}\n      {{ stream: \"{}\" }}\n    ]\n",
         names::DOOR_ALL,
         names::MICRO_ALL,
+        names::EVENT_ALL,
+        names::DEAD_ALL,
     )
 }
 
@@ -43,8 +49,20 @@ impl Program {
     pub fn permissions(&self) -> Permissions {
         Permissions {
             publish: [names::PUBLIC_ALL, names::MICRO_ALL].map(str::to_owned).into(),
-            subscribe: vec![names::INBOX_ALL.to_owned()],
+            subscribe: [vec![names::INBOX_ALL.to_owned()], self.hears()].concat(),
         }
+    }
+
+    /// What it hears without asking.
+    fn hears(&self) -> Vec<String> {
+        let tenant = &self.caller.tenant;
+        let mut subjects: Vec<String> = if self.caller.admin {
+            vec![names::events_of_tenant(tenant)]
+        } else {
+            self.apps.iter().map(|app| names::events_of_app(tenant, app)).collect()
+        };
+        subjects.push(names::dead(&self.caller));
+        subjects
     }
 
     /// Its account, as it stands in programs.conf.
@@ -67,13 +85,25 @@ impl Program {
         };
         import("service", &names::door_of(&self.caller), &format!(", to: \"{}\"", names::PUBLIC_ALL));
         import("service", names::MICRO_ALL, "");
+        for subject in self.hears() {
+            import("stream", &subject, "");
+        }
         text.push_str("  ]\n}\n");
         text
     }
 }
 
-/// Lets a function take what comes through the door, and answer.
+/// Lets a function take what comes through the door, answer, and tell of changes.
 pub fn allow(list: &mut Permissions, function: Function) {
+    let writes_tasks = topology::streams(Sizes::default())
+        .iter()
+        .any(|stream| stream.name == topology::TASKS && stream.written_by.contains(&function));
+    if writes_tasks {
+        list.publish.push(names::EVENT_ALL.to_owned());
+    }
+    if function == Function::Create {
+        list.publish.push(names::DEAD_ALL.to_owned());
+    }
     if door::words(function).is_empty() {
         return;
     }
@@ -86,6 +116,8 @@ pub fn allow(list: &mut Permissions, function: Function) {
 }
 
 /// What the demo user of `dev` may do beside its tenant's own subjects: ask, as the program that it is.
-pub fn allow_demo(list: &mut Permissions) {
+pub fn allow_demo(list: &mut Permissions, tenant: &str) {
     list.publish.extend([names::PUBLIC_ALL, names::MICRO_ALL].map(str::to_owned));
+    let admin = Caller { tenant: tenant.to_owned(), user: tenant.to_owned(), admin: true };
+    list.subscribe.extend([names::events_of_tenant(tenant), names::dead(&admin)]);
 }

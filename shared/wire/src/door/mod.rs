@@ -5,6 +5,7 @@
 //! puts the program's tenant, user and rights into the subject on the way; see `names`.
 
 pub mod config;
+pub mod events;
 pub mod names;
 pub mod replies;
 pub mod requests;
@@ -38,11 +39,11 @@ pub trait Request: DeserializeOwned + Send + 'static {
 /// What a function answers through the door, by the last tokens of the subjects.
 pub fn words(function: Function) -> &'static [&'static str] {
     match function {
-        Function::Create => &["create"],
-        Function::Status => &["status"],
-        Function::Interrupt => &[],
-        Function::Delete => &[],
-        Function::Logs => &[],
+        Function::Create => &["create", "dead_letters"],
+        Function::Status => &["status", "list", "response"],
+        Function::Interrupt => &["interrupt"],
+        Function::Delete => &["delete"],
+        Function::Logs => &["logs"],
         Function::Provision
         | Function::Ingress
         | Function::Amend

@@ -2,10 +2,12 @@
 //! `tasklane.door.<tenant>.<user>.<rights>.create` for the functions. Nobody who is inside the functions' account
 //! may publish there, so what stands in the subject is what the broker's configuration says of the program.
 
-use domain::Caller;
 use domain::access::is_principal_name;
+use domain::{Caller, Task};
 
 use crate::Function;
+use crate::door::events::DeadLetter;
+use crate::names::token;
 use crate::subjects::ROOT;
 
 /// `tasklane.v1.create`: what a program asks.
@@ -48,6 +50,42 @@ pub fn caller(subject: &str) -> Option<Caller> {
     let known = is_principal_name(tenant) && is_principal_name(user);
     known.then(|| Caller { tenant: tenant.to_owned(), user: user.to_owned(), admin })
 }
+
+/// The word of creates that nobody waits for: a stream takes them in place of a function.
+pub const SUBMIT: &str = "submit";
+
+/// `tasklane.v1.event.demo.My=20App.efa6…`: what happens to one task, in all of its runs.
+pub fn event(task: &Task) -> String {
+    format!("{}.{}", events_of_app(&task.tenant, &task.app).trim_end_matches(".*"), task.id)
+}
+
+/// `tasklane.v1.event.demo.My=20App.*`: what happens to the tasks of one app.
+pub fn events_of_app(tenant: &str, app: &str) -> String {
+    format!("{ROOT}.v1.event.{tenant}.{}.*", token(app))
+}
+
+/// `tasklane.v1.event.demo.>`: what happens to the tasks of one tenant.
+pub fn events_of_tenant(tenant: &str) -> String {
+    format!("{ROOT}.v1.event.{tenant}.>")
+}
+
+/// `tasklane.v1.event.>`: what happens to all tasks.
+pub const EVENT_ALL: &str = "tasklane.v1.event.>";
+
+/// `tasklane.v1.dead.demo.ann`: submissions of one user that can never become tasks; an Admin has those of all
+/// users, `tasklane.v1.dead.demo.*`.
+pub fn dead(caller: &Caller) -> String {
+    let user = if caller.admin { "*" } else { caller.user.as_str() };
+    format!("{ROOT}.v1.dead.{}.{user}", caller.tenant)
+}
+
+/// `tasklane.v1.dead.demo.ann`: where one is put.
+pub fn dead_letter(letter: &DeadLetter) -> String {
+    format!("{ROOT}.v1.dead.{}.{}", letter.tenant, letter.user)
+}
+
+/// `tasklane.v1.dead.*.*`: all of them.
+pub const DEAD_ALL: &str = "tasklane.v1.dead.*.*";
 
 /// `tasklane-create`: the name of a function among the broker's micro services.
 pub fn micro_service(function: Function) -> String {

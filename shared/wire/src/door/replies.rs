@@ -7,6 +7,7 @@ use domain::{Payload, Timestamp};
 use serde::Serialize;
 
 use crate::calls::status::TaskStatus;
+use crate::door::events::DeadLetter;
 
 /// A task. `progress`, `message`, `waiting` and `result` are there only where one task was asked for.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -49,6 +50,45 @@ pub struct Body {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base64: Option<String>,
 }
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Page {
+    /// The rows, newest first.
+    pub tasks: Vec<Task>,
+    /// How many rows the whole list has.
+    pub total: u64,
+    /// The offset of the next page; none where this is the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+}
+
+/// One part of a response.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Part {
+    /// The media type.
+    pub content_type: Option<String>,
+    /// Length of the whole in bytes.
+    pub size: u64,
+    /// The bytes of this part.
+    pub base64: String,
+    /// What to send for the next part; none where this is the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// Submissions that can never become tasks, oldest first.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DeadLetters {
+    /// The letters of this page.
+    pub letters: Vec<DeadLetter>,
+    /// What to send for the next page.
+    pub cursor: u64,
+}
+
+/// It was done; there is nothing to say about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Done {}
 
 impl From<Payload> for Body {
     fn from(payload: Payload) -> Self {
