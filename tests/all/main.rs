@@ -27,6 +27,8 @@ mod logs;
 mod media;
 mod names;
 mod nats_door;
+mod nats_page;
+mod nats_rights;
 mod permissions;
 mod restarts;
 mod runtime;

@@ -1,26 +1,22 @@
-//! The doors through which tasks are created: calls over the broker, and REST.
+//! The doors through which tasks are created: NATS, as a program comes, and REST.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use broker::{Broker, Credentials};
+use async_nats::{Client, ConnectOptions};
 use bytes::Bytes;
-use domain::payload::Place;
-use domain::task::state::Origin;
-use domain::{Caller, Payload, TaskId, TaskState};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
-use wire::Function;
-use wire::calls::create::{CreateRequest, Target};
-use wire::calls::status::{StatusReply, StatusRequest};
+use wire::door::{Request as _, names, requests};
 
 use super::stack::OwnStack;
 use super::{IN_FLIGHT, PAYLOAD_BYTES};
-use crate::client::{Ask, Client};
+use crate::client::Ask;
 use crate::commands::app::publish_folder;
 use crate::error::CliError;
 use crate::stack::StackError;
@@ -35,7 +31,7 @@ const CONNECTIONS: usize = 1024;
 
 /// Both doors of one stack.
 pub struct Doors {
-    nats: Broker,
+    nats: Client,
     address: String,
     api_key: String,
     connections: Vec<Mutex<Option<SendRequest<Full<Bytes>>>>>,
@@ -47,10 +43,9 @@ impl Doors {
     pub async fn open(stack: &OwnStack) -> Result<Arc<Self>, StackError> {
         let prepared = prepare(&client(&stack.url, &stack.api_key).map_err(StackError::text)?).await;
         prepared.map_err(StackError::text)?;
-        let path = stack.files.keys().join(format!("{}.nk", Function::Ingress));
-        let seed = std::fs::read_to_string(&path).map_err(|e| StackError::file(&path, &e))?;
-        let credentials = Credentials { function: Function::Ingress, seed: seed.trim().to_owned() };
-        let nats = Broker::connect(&stack.nats, &credentials).await.map_err(StackError::text)?;
+        let options = ConnectOptions::with_nkey(stack.program.clone())
+            .request_timeout(Some(Duration::from_secs(WAIT_SECONDS + 30)));
+        let nats = options.connect(&stack.nats).await.map_err(StackError::text)?;
         Ok(Arc::new(Self {
             nats,
             address: stack.url.trim_start_matches("http://").to_owned(),
@@ -62,7 +57,7 @@ impl Doors {
 
     /// The version of the broker.
     pub fn broker_version(&self) -> String {
-        self.nats.server_version()
+        self.nats.server_info().version
     }
 
     /// How many REST requests can be under way at once.
@@ -70,34 +65,25 @@ impl Doors {
         self.connections.len()
     }
 
-    /// One task from its creation to its result, by calls over the broker.
+    /// One task from its creation to its result, as a program with an account of its own asks for it.
     pub async fn by_nats(&self) -> Result<(), StackError> {
-        let caller = Caller { tenant: TENANT.to_owned(), user: "bench".to_owned(), admin: true };
-        let place = Place::Text(self.body.clone());
-        let request = CreateRequest {
-            caller: caller.clone(),
-            id: TaskId(service::ids::random().map_err(StackError::text)?),
-            app: "bench".to_owned(),
-            version: None,
-            service: "run".to_owned(),
-            target: Target::Service,
-            priority: None,
-            timing: None,
-            hooks: Vec::new(),
-            origin: Origin::Nats,
-            input: Payload { content_type: None, size: PAYLOAD_BYTES as u64, place },
-            input_digest: String::new(),
-            idempotency_key: None,
-        };
-        let created = self.nats.call(&request).await.map_err(StackError::text)?;
-        let ask = StatusRequest::Get { caller, id: created.task.id, run: None, wait_ms: WAIT_SECONDS * 1000 };
-        let StatusReply::Task(status) = self.nats.call(&ask).await.map_err(StackError::text)? else {
-            return Err(StackError::Text("something else for a task".to_owned()));
-        };
-        if status.summary.state == TaskState::Completed {
-            Ok(())
-        } else {
-            Err(StackError::Text(format!("{:?}", status.summary)))
+        let create = json!({ "app": "bench", "service": "run", "text": self.body });
+        let created = self.ask(requests::Create::WORD, &create).await?;
+        let ask = json!({ "id": created.get("id"), "wait": WAIT_SECONDS });
+        let ended = self.ask(requests::Status::WORD, &ask).await?;
+        match ended.get("state").and_then(Value::as_str) {
+            Some("completed") => Ok(()),
+            _ => Err(StackError::Text(format!("the task did not complete: {ended}"))),
+        }
+    }
+
+    async fn ask(&self, word: &str, request: &Value) -> Result<Value, StackError> {
+        let payload = Bytes::from(request.to_string());
+        let answer = self.nats.request(names::public(word), payload).await.map_err(StackError::text)?;
+        let answer: Value = serde_json::from_slice(&answer.payload).map_err(StackError::text)?;
+        match answer.get("message").filter(|_| answer.get("code").is_some()) {
+            Some(message) => Err(StackError::Text(format!("{word}: {message}"))),
+            None => Ok(answer),
         }
     }
 
@@ -170,7 +156,7 @@ impl Doors {
     }
 }
 
-async fn prepare(client: &Client) -> Result<(), CliError> {
+async fn prepare(client: &crate::client::Client) -> Result<(), CliError> {
     let folder = tempfile::tempdir().map_err(StackError::text)?;
     super::write(&folder.path().join("app.toml"), MANIFEST)?;
     publish_folder(client, folder.path().to_owned(), true).await?;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use domain::Scope;
 use serde::{Deserialize, Serialize};
 use service::{CancellationToken, Durability, Settings};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -13,9 +14,11 @@ use wire::permissions::{ExtraUser, Permissions};
 
 use super::process;
 use super::report::Idle;
-use crate::stack::StackError;
+use crate::arguments::stack::ProgramCreate;
 use crate::stack::boot::{Stack, StackOptions};
+use crate::stack::dev::TENANT;
 use crate::stack::files::Files;
+use crate::stack::{StackError, program};
 
 /// The broker user of the floor.
 const USER: &str = "bench";
@@ -30,6 +33,7 @@ struct Ready {
     url: String,
     api_key: String,
     nats: String,
+    program: String,
     password: String,
     broker_pid: u32,
 }
@@ -42,10 +46,10 @@ pub struct OwnStack {
     pub api_key: String,
     /// Where the broker is.
     pub nats: String,
+    /// The seed of the program that comes through the NATS door.
+    pub program: String,
     /// The user of the floor, and its password.
     pub user: (String, String),
-    /// The data folder.
-    pub files: Files,
     broker_pid: u32,
     pid: u32,
     child: Child,
@@ -88,8 +92,8 @@ impl OwnStack {
             url: ready.url,
             api_key: ready.api_key,
             nats: ready.nats,
+            program: ready.program,
             user: (USER.to_owned(), ready.password),
-            files: Files::prepare(folder)?,
             broker_pid: ready.broker_pid,
             pid,
             child,
@@ -143,6 +147,15 @@ pub async fn serve(settings: Settings, folder: &Path) -> Result<ExitCode, StackE
         settings,
         users: vec![ExtraUser { name: USER.to_owned(), password: password.clone(), permissions }],
     };
+    let program = ProgramCreate {
+        tenant: TENANT.to_owned(),
+        user: USER.to_owned(),
+        name: USER.to_owned(),
+        scopes: vec![Scope::Tasks, Scope::Admin],
+        apps: Vec::new(),
+        file: Files::prepare(folder)?.programs(),
+    };
+    let (_, program) = program::declare(&program).map_err(StackError::text)?;
     let stop = CancellationToken::new();
     tokio::spawn(service::stop_on_signal(stop.clone()));
     let stack = Stack::start(options).await?;
@@ -150,6 +163,7 @@ pub async fn serve(settings: Settings, folder: &Path) -> Result<ExitCode, StackE
         url: stack.url.clone(),
         api_key: stack.api_key()?,
         nats: stack.settings.nats_url.clone(),
+        program,
         password,
         broker_pid: stack.server.as_ref().map_or(0, nats_server::Server::pid),
     };
