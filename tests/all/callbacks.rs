@@ -65,6 +65,8 @@ fn request(hooks: &[&str], gate: Option<String>) -> CreateRequest {
         input: Payload::default(),
         input_digest: String::new(),
         idempotency_key: None,
+        name: None,
+        force: false,
     }
 }
 

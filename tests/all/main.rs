@@ -37,6 +37,7 @@ mod session_manager;
 mod sessions;
 mod shared_syncs;
 mod signatures;
+mod streams;
 mod tails;
 mod tidy;
 mod topology;

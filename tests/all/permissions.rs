@@ -102,14 +102,18 @@ fn no_list_allows_what_its_function_has_no_business_with() {
     let app = subjects::bucket_key(topology::APPS, "demo.x");
     for function in Function::ALL {
         let may = |subject: &str| allows(&permissions::of(function).publish, subject);
-        use Function::{Admin, Amend, Create, Delete, Ingress, Interrupt, Provision, Report, Schedule};
+        use Function::{
+            Admin, Amend, Create, Delete, Ingress, Interrupt, Provision, Report, Schedule, Topics,
+        };
         let writes_tasks = matches!(function, Amend | Create | Delete | Interrupt | Report | Schedule);
         assert_eq!(may(&task), writes_tasks, "{function} writes tasks");
         assert_eq!(may(&key), function == Admin, "{function} writes keys");
         assert_eq!(may(&app), function == Admin, "{function} writes apps");
         let reads_keys = may("$JS.API.DIRECT.GET.KV_keys.$KV.keys.abc");
         assert_eq!(reads_keys, matches!(function, Admin | Ingress), "{function} reads keys");
-        assert_eq!(may("$JS.API.STREAM.CREATE.KV_tasks"), function == Provision, "{function} makes streams");
+        let makes_streams = matches!(function, Provision | Topics);
+        assert_eq!(may("$JS.API.STREAM.CREATE.KV_tasks"), makes_streams, "{function} makes streams");
+        assert_eq!(may("$JS.API.STREAM.UPDATE.KV_tasks"), function == Provision, "{function} alters streams");
         for verb in
             ["STREAM.DELETE", "STREAM.PURGE", "STREAM.MSG.DELETE", "STREAM.RESTORE", "STREAM.SNAPSHOT"]
         {

@@ -20,6 +20,7 @@ pub mod raw;
 pub mod receiver;
 pub mod stored;
 pub mod symetry;
+pub mod topics;
 pub mod wait;
 
 use std::path::PathBuf;

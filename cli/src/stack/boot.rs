@@ -338,6 +338,7 @@ pub fn run(function: Function, context: Context) -> BoxFuture<'static, Result<()
         Function::Runner => runner::run(context).boxed(),
         Function::Report => report::run(context).boxed(),
         Function::Admin => admin::run(context).boxed(),
+        Function::Topics => topics::run(context).boxed(),
     }
 }
 

@@ -105,9 +105,10 @@ fn runtime(manifest: &Manifest) -> Result<Runtime, Error> {
         bundle::manifest::Runtime::Command => Ok(Runtime::Command),
         bundle::manifest::Runtime::Noop => Ok(Runtime::Noop),
         bundle::manifest::Runtime::Session => Ok(Runtime::Session),
-        bundle::manifest::Runtime::Stream | bundle::manifest::Runtime::Webui => {
+        bundle::manifest::Runtime::Stream => Ok(Runtime::Stream),
+        bundle::manifest::Runtime::Webui => {
             let message = format!(
-                "app.toml: runtime {} is not served by this version of Tasklane; it runs command, session and noop apps",
+                "app.toml: runtime {} is not served by this version of Tasklane; it runs command, session, stream and noop apps",
                 manifest.runtime.as_str()
             );
             Err(Error::new(Code::BadRequest, message))

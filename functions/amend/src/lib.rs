@@ -2,10 +2,12 @@
 //! of a stream. A runner whose claim is void by that is told; if the message is lost, `schedule` finds the
 //! claim in the runner's heartbeat and tells it again.
 
-use broker::{Broker, Known, Tasks};
-use domain::Right;
+mod start;
+
+use broker::{Applied, Broker, Known, Tasks};
 use domain::list::Summary;
 use domain::task::input::{Amendment, Effect, Input};
+use domain::{Right, TaskKey};
 use service::apps::Apps;
 use service::outbound::Outbound;
 use service::{Context, RunError, clock, serve};
@@ -44,16 +46,24 @@ impl Amend {
             self.outbound.target(url).map_err(refuse)?;
         }
         let (revision, task) = service::runs::find(&self.broker, &self.tasks, &caller, id, run).await?;
-        self.apps.check(&caller, &task, &[Right::Read, Right::Execute]).await?;
         let key = task.key();
         let input = match change {
-            AmendChange::Amend(amendment) => Input::Amend(amendment),
-            AmendChange::Start => Input::Start,
+            // Stream tasks are the tenant's: rights on their apps are for starting them.
+            AmendChange::Start => return self.start(&caller, revision, task).await,
             AmendChange::Stop => Input::Stop,
+            AmendChange::Amend(amendment) => Input::Amend(amendment),
             AmendChange::Supersede => Input::Supersede,
         };
+        if input != Input::Stop {
+            self.apps.check(&caller, &task, &[Right::Read, Right::Execute]).await?;
+        }
         let known = Known::Record(revision, Box::new(task));
         let applied = self.tasks.apply(&key, &input, clock::now(), known).await?;
+        self.tell(&key, &applied).await;
+        Ok(Summary::from(&applied.task))
+    }
+
+    async fn tell(&self, key: &TaskKey, applied: &Applied) {
         for effect in &applied.effects {
             match effect {
                 Effect::TellDrop(runner, epoch) => {
@@ -63,6 +73,5 @@ impl Amend {
                 Effect::TellInterrupt(_) | Effect::RemoveBodies => {}
             }
         }
-        Ok(Summary::from(&applied.task))
     }
 }

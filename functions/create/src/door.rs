@@ -60,6 +60,8 @@ impl Create {
                 input,
                 input_digest,
                 idempotency_key: order.idempotency_key,
+                name: None,
+                force: false,
             })
             .await;
         if let Some(name) = object {

@@ -17,8 +17,15 @@ fn hash(parts: &[&[u8]]) -> [u8; 32] {
 
 /// The id that a caller's key stands for. The user is part of it: keys of two users never meet.
 pub fn from_key(caller: &Caller, key: &str, generation: u32) -> TaskId {
-    let sum =
-        hash(&[caller.tenant.as_bytes(), caller.user.as_bytes(), key.as_bytes(), &generation.to_be_bytes()]);
+    id(hash(&[caller.tenant.as_bytes(), caller.user.as_bytes(), key.as_bytes(), &generation.to_be_bytes()]))
+}
+
+/// The id of the stream task of a name; its name is the tenant's, whoever of its users gave it.
+pub fn of_stream(tenant: &str, name: &str, generation: u32) -> TaskId {
+    id(hash(&[b"stream", tenant.as_bytes(), b"", name.as_bytes(), &generation.to_be_bytes()]))
+}
+
+fn id(sum: [u8; 32]) -> TaskId {
     let mut bytes = [0u8; 16];
     for (to, from) in bytes.iter_mut().zip(sum) {
         *to = from;
@@ -39,6 +46,9 @@ pub fn digest(request: &CreateRequest) -> String {
     let target: &[u8] = match request.target {
         Target::Service => b"",
         Target::Workflow => b"workflow",
+        // Two that describe one name alike are two all the same, and the second is refused; the same request
+        // sent again has the same id.
+        Target::Stream => request.id.0.as_bytes(),
     };
     let parts = [
         request.app.as_bytes(),

@@ -4,6 +4,7 @@ mod door;
 mod gauge;
 mod identity;
 mod room;
+mod streams;
 mod submissions;
 mod workflows;
 
@@ -14,7 +15,7 @@ use domain::lane::{JOBS, LaneLimits, PRIORITY_DEFAULT, PRIORITY_FIRST, PRIORITY_
 use domain::payload::INLINE_BYTES_MAX;
 use domain::task::hook::Events;
 use domain::task::input::{Input, Refusal};
-use domain::task::state::{POSITION_DEFAULT, Phase};
+use domain::task::state::{POSITION_DEFAULT, Phase, Runtime};
 use domain::task::workflow::Workflow;
 use domain::{Caller, Epoch, Right, Task, TaskId, TaskKey, TaskState};
 use service::door::Endpoint;
@@ -82,13 +83,10 @@ impl Create {
         check_names(&request)?;
         check_timing(&request)?;
         self.check_hooks(&request)?;
-        let found = match request.target {
-            Target::Service => self.service(&request).await?,
-            Target::Workflow => self.workflow(&request).await?,
-        };
-        let lane = match request.target {
-            Target::Service => tasks_lane(&request.caller.tenant),
-            Target::Workflow => JOBS.to_owned(),
+        let (found, lane) = match request.target {
+            Target::Service => (self.service(&request).await?, tasks_lane(&request.caller.tenant)),
+            Target::Workflow => (self.workflow(&request).await?, JOBS.to_owned()),
+            Target::Stream => return self.stream(&request).await,
         };
         let limits = self.lanes.recent(&lane_key(&lane)).await?;
         let limits = limits.map_or_else(|| LaneLimits::of(&lane), |limits| (*limits).clone());
@@ -97,7 +95,7 @@ impl Create {
             return Err(Error::new(Code::LaneFull, message));
         }
         self.room.check()?;
-        let task = record(&request, &found, lane, &limits);
+        let task = record(&request, found, lane, &limits);
         workflows::check_size(&task)?;
         self.write(&request, task).await
     }
@@ -121,15 +119,14 @@ impl Create {
 
     /// The app as it is now: what was published a moment ago must be found, and `latest` must be the one in
     /// force.
-    async fn service(&self, request: &CreateRequest) -> Result<Found, Error> {
+    async fn service(&self, request: &CreateRequest) -> Result<Program, Error> {
         let found = self.apps.current(&app_key(&request.caller.tenant, &request.app)).await?;
         let app = found.ok_or_else(|| no_app(request))?;
         if !may_run(&request.caller, &app) {
             return Err(not_granted(&request.caller, &app));
         }
         let (version, published) = resolve(&app, request)?;
-        let published = published.clone();
-        Ok(Found { app: app.name.clone(), version, published, workflow: None })
+        Ok(Program::of(&app, version, published, None))
     }
 
     /// Writes the record. The id of a request with an idempotency key comes from the key, so two at once
@@ -157,11 +154,19 @@ impl Create {
 }
 
 /// What a request is to run: an app version, and the steps of a workflow.
-struct Found {
+struct Program {
     app: String,
     version: String,
-    published: AppVersion,
+    bundle: String,
+    runtime: Runtime,
     workflow: Option<Vec<String>>,
+}
+
+impl Program {
+    fn of(app: &App, version: String, published: &AppVersion, workflow: Option<Vec<String>>) -> Self {
+        let (bundle, runtime) = (published.bundle.clone(), published.runtime);
+        Self { app: app.name.clone(), version, bundle, runtime, workflow }
+    }
 }
 
 fn may_run(caller: &Caller, app: &App) -> bool {
@@ -223,6 +228,10 @@ fn resolve<'a>(app: &'a App, request: &CreateRequest) -> Result<(String, &'a App
         None => app.latest.as_ref().ok_or_else(|| no_latest(&app.name))?,
     };
     let published = app.versions.get(version).ok_or_else(|| no_app(request))?;
+    if published.runtime == Runtime::Stream {
+        let message = format!("app {} is for stream tasks, which are created by name and started", app.name);
+        return Err(Error::new(Code::BadRequest, message));
+    }
     if !published.services.is_empty() && !published.services.contains(&request.service) {
         let known = published.services.join(", ");
         let message = format!(
@@ -234,8 +243,8 @@ fn resolve<'a>(app: &'a App, request: &CreateRequest) -> Result<(String, &'a App
     Ok((version.clone(), published))
 }
 
-fn record(request: &CreateRequest, found: &Found, lane: String, limits: &LaneLimits) -> Task {
-    let workflow = found.workflow.clone().map(|steps| Workflow {
+fn record(request: &CreateRequest, program: Program, lane: String, limits: &LaneLimits) -> Task {
+    let workflow = program.workflow.map(|steps| Workflow {
         steps,
         done: 0,
         failures: 0,
@@ -251,11 +260,11 @@ fn record(request: &CreateRequest, found: &Found, lane: String, limits: &LaneLim
         name: None,
         tenant: request.caller.tenant.clone(),
         user: request.caller.user.clone(),
-        app: found.app.clone(),
-        version: found.version.clone(),
+        app: program.app,
+        version: program.version,
         service: request.service.clone(),
-        runtime: found.published.runtime,
-        bundle: found.published.bundle.clone(),
+        runtime: program.runtime,
+        bundle: program.bundle,
         lane,
         priority: request.priority.unwrap_or(PRIORITY_DEFAULT),
         top_of_queue: false,

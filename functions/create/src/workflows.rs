@@ -8,7 +8,7 @@ use wire::calls::create::CreateRequest;
 use wire::records::{App, AppVersion, WorkflowDeclared};
 use wire::{Code, Error};
 
-use crate::{Create, Found, may_run, not_granted};
+use crate::{Create, Program, may_run, not_granted};
 
 /// A job's record with its parameters, which lie in it as long as it lives: the rest of what one record may
 /// take is for the output of a step, an error and the changes that hooks are told.
@@ -19,7 +19,7 @@ const SHOWN_CHARS: usize = 128;
 impl Create {
     /// The app whose latest version has the workflow; the first by name that the caller may run, where there
     /// are several.
-    pub(crate) async fn workflow(&self, request: &CreateRequest) -> Result<Found, Error> {
+    pub(crate) async fn workflow(&self, request: &CreateRequest) -> Result<Program, Error> {
         let (caller, name) = (&request.caller, &request.service);
         let apps = self.apps.all_fresh().await?;
         let mut having: Vec<(&App, &String, &AppVersion, &WorkflowDeclared)> = apps
@@ -36,12 +36,7 @@ impl Create {
         let allowed = having.iter().find(|(app, ..)| may_run(caller, app));
         let (app, version, published, declared) = allowed.ok_or_else(|| not_granted(caller, first.0))?;
         check_parameters(&request.input, &declared.required)?;
-        Ok(Found {
-            app: app.name.clone(),
-            version: (*version).clone(),
-            published: (*published).clone(),
-            workflow: Some(declared.steps.clone()),
-        })
+        Ok(Program::of(app, (*version).clone(), published, Some(declared.steps.clone())))
     }
 }
 

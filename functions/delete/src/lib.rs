@@ -4,14 +4,17 @@
 use broker::body::Bodies;
 use broker::{Applied, Broker, Known, Tasks};
 use domain::task::input::{Effect, Input};
-use domain::{Right, Task, TaskKey};
+use domain::task::state::Runtime;
+use domain::{Caller, Right, Task, TaskId, TaskKey};
 use service::apps::Apps;
 use service::door::Endpoint;
 use service::{Context, RunError, clock, serve_with_door};
-use wire::Error;
 use wire::calls::delete::DeleteRequest;
+use wire::calls::topics::TopicsRequest;
 use wire::door::{replies, requests};
+use wire::runner::Told;
 use wire::topology::BODIES;
+use wire::{Error, streams, subjects};
 
 /// Serves until it is stopped.
 pub async fn run(context: Context) -> Result<(), RunError> {
@@ -49,6 +52,7 @@ impl Delete {
                     service::runs::find(&self.broker, &self.tasks, &caller, id, run).await?;
                 let key = task.key();
                 self.apps.check(&caller, &task, &[Right::Read, Right::Execute]).await?;
+                self.forget_place(&task).await?;
                 let known = Known::Record(revision, Box::new(task));
                 let applied = self.tasks.apply(&key, &Input::Delete, clock::now(), known).await?;
                 if applied.effects.contains(&Effect::RemoveBodies) {
@@ -62,8 +66,40 @@ impl Delete {
                 }
                 Ok(())
             }
+            DeleteRequest::Stream { caller, id } => self.delete_stream(&caller, id).await,
             DeleteRequest::Bodies { key } => self.remove_bodies(&key, Known::Nothing).await,
         }
+    }
+
+    /// In this order, so that whatever is cut off half way is done by deleting the task again.
+    async fn delete_stream(&self, caller: &Caller, id: TaskId) -> Result<(), Error> {
+        let (revision, task) = service::runs::find(&self.broker, &self.tasks, caller, id, None).await?;
+        let key = task.key();
+        let known = Known::Record(revision, Box::new(task));
+        let Applied { revision, task, effects, .. } =
+            self.tasks.apply(&key, &Input::Stop, clock::now(), known).await?;
+        for effect in &effects {
+            if let Effect::TellDrop(runner, epoch) = effect {
+                let told = Told::Drop { key: key.clone(), epoch: *epoch };
+                self.broker.tell(subjects::runner(*runner), &told).await;
+            }
+        }
+        self.forget_place(&task).await?;
+        let known = Known::Record(revision, Box::new(task));
+        self.tasks.apply(&key, &Input::Delete, clock::now(), known).await?;
+        Ok(())
+    }
+
+    /// What a stream task has not read is kept for it no longer.
+    async fn forget_place(&self, task: &Task) -> Result<(), Error> {
+        if task.runtime == Runtime::Stream
+            && !task.state.is_active()
+            && let Ok(spec) = streams::spec(task)
+        {
+            let close = TopicsRequest::Close { key: task.key(), source: spec.source };
+            self.broker.call(&close).await?;
+        }
+        Ok(())
     }
 
     async fn remove_bodies(&self, key: &TaskKey, known: Known) -> Result<(), Error> {

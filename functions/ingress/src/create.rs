@@ -66,6 +66,8 @@ impl Order {
             input,
             input_digest,
             idempotency_key: self.idempotency_key,
+            name: None,
+            force: false,
         }
     }
 }
@@ -151,7 +153,7 @@ impl Forward {
 
     /// Asks `create`. Where the outcome is open the same request is sent once more, which is safe: its id or
     /// its idempotency key makes it the same task.
-    async fn send(&self, request: &CreateRequest) -> Result<CreateReply, Error> {
+    pub(crate) async fn send(&self, request: &CreateRequest) -> Result<CreateReply, Error> {
         match self.attempt(request).await {
             Err(error) if is_open(&error) => {
                 tracing::warn!(%error, "a create is sent once more");

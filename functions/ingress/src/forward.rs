@@ -129,7 +129,7 @@ impl Forward {
             Plan::Admin(order) => {
                 self.broker.call(&AdminRequest { caller: owned()?, order }).await.map(Outcome::Admin)
             }
-            Plan::Stream(_) => Err(Error::unavailable("no function does stream tasks yet")),
+            Plan::Stream(order) => self.stream(known()?, order).await,
             Plan::Publish { latest } => self.publish(known()?, latest, body).await.map(Outcome::Admin),
         }
     }

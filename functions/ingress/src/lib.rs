@@ -16,6 +16,7 @@ mod server;
 mod sessions;
 mod signers;
 mod socket;
+mod streams;
 mod upload;
 
 use service::keys::Pepper;

@@ -199,6 +199,15 @@ impl Held {
         });
     }
 
+    /// A claim has no process at this moment.
+    pub fn ended(&self, key: &TaskKey) {
+        self.with(|inner| {
+            if let Some(process) = inner.slots.get_mut(key).and_then(|slot| slot.process.as_mut()) {
+                (process.pid, process.activity) = (None, Activity::Starting);
+            }
+        });
+    }
+
     /// Nothing of the claim is left.
     pub fn remove(&self, key: &TaskKey, epoch: Epoch) {
         self.with(|inner| {

@@ -14,6 +14,7 @@ mod reports;
 mod secrets;
 mod session;
 mod status;
+mod stream;
 mod work;
 mod workflow;
 
@@ -152,7 +153,8 @@ impl Runner {
                         }
                         Runtime::Command => command::run(&runner, &task, orders, &reports).await,
                         Runtime::Session => session::run(&runner, &task, orders, &reports).await,
-                        Runtime::Stream | Runtime::Webui => {
+                        Runtime::Stream => stream::run(&runner, &task, orders, &reports).await,
+                        Runtime::Webui => {
                             Some(outcome::not_started("this runner has no tasks of that runtime"))
                         }
                     };

@@ -61,6 +61,11 @@ impl Reports {
         self.push(Report::Phase(phase));
     }
 
+    /// Something goes wrong with a task that runs on all the same.
+    pub fn trouble(&self, error: String) {
+        self.push(Report::Trouble(Some(error)));
+    }
+
     fn push(&self, report: Report) {
         // The sender has ended only where the claim was refused, and then no report matters any more.
         let _ = self.queue.send(Item { report, taken: None });

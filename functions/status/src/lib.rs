@@ -85,6 +85,11 @@ impl Status {
                 let counts = self.picture.jobs(|jobs, _| jobs.counts(&client))?;
                 Ok(StatusReply::JobCounts(counts, self.jobs_limits().await?))
             }
+            StatusRequest::Stream { caller, name } => self.stream(&caller, &name).await,
+            StatusRequest::Streams { caller } => {
+                self.up_to_date().await?;
+                self.picture.streams(&caller.tenant).map(StatusReply::Streams)
+            }
             StatusRequest::LastRun { key } => self.last_run(&key).await.map(StatusReply::LastRun),
             StatusRequest::Sessions { caller, query, live, runners } => {
                 self.up_to_date().await?;
@@ -169,6 +174,15 @@ impl Status {
     async fn up_to_date(&self) -> Result<(), Error> {
         let sequence = self.tasks.bucket().last_sequence().await?;
         self.picture.until(sequence).await
+    }
+
+    /// Stream tasks are the tenant's, so no right on an app is asked for.
+    async fn stream(&self, caller: &Caller, name: &str) -> Result<StatusReply, Error> {
+        self.up_to_date().await?;
+        let missing = || Error::task_not_found(name);
+        let key = self.picture.stream(&caller.tenant, name).ok_or_else(missing)?;
+        let task = self.read(&key).await?;
+        Ok(StatusReply::Stream { summary: Summary::from(&task), params: task.input })
     }
 
     async fn job(&self, viewer: &Viewer, number: u64) -> Result<Option<Job>, Error> {

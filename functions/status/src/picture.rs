@@ -31,6 +31,8 @@ struct Inner {
     /// The runs of recurring tasks that are not deleted, by the first run's key.
     runs: HashMap<TaskKey, BTreeSet<u32>>,
     jobs: Jobs,
+    /// The stream tasks of each tenant, by name.
+    streams: HashMap<String, BTreeMap<String, TaskKey>>,
     progress: HashMap<TaskKey, Progress>,
     waiters: HashMap<TaskKey, Vec<oneshot::Sender<Task>>>,
     /// Who waits for a task to be drawn at all.
@@ -122,6 +124,17 @@ impl Picture {
     /// The last run of a recurring task that is not deleted.
     pub fn last_run(&self, key: &TaskKey) -> Option<u32> {
         self.inner.read().ok()?.runs.get(&key.of_run(0))?.last().copied()
+    }
+
+    /// The key of a stream task.
+    pub fn stream(&self, tenant: &str, name: &str) -> Option<TaskKey> {
+        self.inner.read().ok()?.streams.get(tenant)?.get(name).cloned()
+    }
+
+    /// The names of the stream tasks of a tenant.
+    pub fn streams(&self, tenant: &str) -> Result<Vec<String>, Error> {
+        let inner = self.inner.read().map_err(|_| Error::internal("the read model is broken"))?;
+        Ok(inner.streams.get(tenant).map(|names| names.keys().cloned().collect()).unwrap_or_default())
     }
 
     /// Looks at the jobs; `look` gets the index and a way to a task's row.
@@ -219,9 +232,21 @@ impl Inner {
         }
     }
 
+    /// A name that is used again is that of the newer task, in whichever order the two are drawn.
+    fn put_stream(&mut self, key: &TaskKey, task: &Task) {
+        let Some(name) = &task.name else { return };
+        let names = self.streams.entry(key.tenant.clone()).or_default();
+        if task.state != TaskState::Deleted {
+            names.insert(name.clone(), key.clone());
+        } else if names.get(name) == Some(key) {
+            names.remove(name);
+        }
+    }
+
     fn put(&mut self, task: &Task) {
         let key = task.key();
         self.put_run(&key, task);
+        self.put_stream(&key, task);
         let before = self.row(&key).cloned();
         let after = (task.state != TaskState::Deleted).then(|| Summary::from(task));
         self.jobs.put(&key, before.as_ref(), after.as_ref(), task);
@@ -260,6 +285,7 @@ fn draw(
                 inner.places.clear();
                 inner.runs.clear();
                 inner.jobs = Jobs::default();
+                inner.streams.clear();
                 sequence = 0;
             }
             News::Value { revision, value, .. } => {

@@ -12,6 +12,9 @@ pub const SOURCE: &str = "sml.kstream.source.topic";
 pub const SINK: &str = "sml.kstream.sink.topic";
 const POLL_MAX: &str = "sml.kstream.record.poll.max";
 const SCHEDULE_MS: &str = "sml.kstream.schedule.ms";
+const INSTANCES: &str = "sml.task.instances";
+const KEY_FIELD: &str = "sml.task.key.field";
+const ANSWER_MS: &str = "sml.task.answer.ms";
 const HEAP_MIN: &str = "sml.task.heap.min";
 const HEAP_MAX: &str = "sml.task.heap.max";
 
@@ -22,6 +25,12 @@ const POLL_MAX_DEFAULT: u32 = 500;
 /// The most records of one batch, and the longest pause between two.
 const POLL_MAX_MOST: u32 = 5000;
 const SCHEDULE_MS_MOST: u32 = 3_600_000;
+/// The most processes of one task.
+const INSTANCES_MOST: u32 = 16;
+/// How long a process may be silent while it owes answers, in milliseconds.
+const ANSWER_MS_DEFAULT: u32 = 30_000;
+const ANSWER_MS_LEAST: u32 = 100;
+const ANSWER_MS_MOST: u32 = 600_000;
 /// The most characters of a topic.
 pub const TOPIC_CHARS_MAX: usize = 200;
 
@@ -58,6 +67,12 @@ pub struct StreamSpec {
     pub poll_max: u32,
     /// The pause between two batches, in milliseconds; 0 takes records as they come.
     pub schedule_ms: u32,
+    /// How many processes share the records. Those of one key go to one process, in their order.
+    pub instances: u32,
+    /// The field of a record, a JSON object, whose text is its key, where its message has no header for that.
+    pub key_field: Option<String>,
+    /// How long a process may be silent while it owes answers, in milliseconds.
+    pub answer_ms: u32,
     /// Its memory.
     pub heap: Heap,
 }
@@ -76,6 +91,10 @@ impl StreamSpec {
             sink,
             poll_max: number(params, POLL_MAX, 1, POLL_MAX_MOST)?.unwrap_or(POLL_MAX_DEFAULT),
             schedule_ms: number(params, SCHEDULE_MS, 0, SCHEDULE_MS_MOST)?.unwrap_or(0),
+            instances: number(params, INSTANCES, 1, INSTANCES_MOST)?.unwrap_or(1),
+            key_field: params.get(KEY_FIELD).filter(|name| !name.is_empty()).cloned(),
+            answer_ms: number(params, ANSWER_MS, ANSWER_MS_LEAST, ANSWER_MS_MOST)?
+                .unwrap_or(ANSWER_MS_DEFAULT),
             heap: Heap::read(params)?,
         })
     }
@@ -188,9 +207,17 @@ mod tests {
         };
         assert_eq!(with(POLL_MAX, "7").map(|spec| spec.poll_max), Ok(7));
         assert_eq!(with(SCHEDULE_MS, "5000").map(|spec| spec.schedule_ms), Ok(5000));
-        for (name, text) in
-            [(POLL_MAX, "0"), (POLL_MAX, "+5"), (SCHEDULE_MS, "x"), (SOURCE, "other.in"), (HEAP_MAX, "1")]
-        {
+        assert_eq!((spec.instances, spec.key_field, spec.answer_ms), (1, None, 30_000));
+        assert_eq!(with(INSTANCES, "4").map(|spec| spec.instances), Ok(4));
+        for (name, text) in [
+            (POLL_MAX, "0"),
+            (POLL_MAX, "+5"),
+            (SCHEDULE_MS, "x"),
+            (SOURCE, "other.in"),
+            (HEAP_MAX, "1"),
+            (INSTANCES, "17"),
+            (ANSWER_MS, "99"),
+        ] {
             assert!(with(name, text).unwrap_err().contains(name), "{name}={text}");
         }
         assert!(with(SINK, "demo.in").is_err(), "a loop");

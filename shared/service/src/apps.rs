@@ -1,5 +1,7 @@
 //! Rights on apps, as the functions check them: from a view that is a few seconds old at the most.
 
+use std::sync::Arc;
+
 use broker::{Broker, Bucket, View};
 use domain::access::rights_on;
 use domain::{Caller, Right, Rights, Task, TaskId};
@@ -15,6 +17,11 @@ impl Apps {
     /// Begins to follow the apps.
     pub fn follow(broker: &Broker) -> Self {
         Self(View::follow(Bucket::new(broker, APPS)))
+    }
+
+    /// An app as it is now: what was published a moment ago is found.
+    pub async fn current(&self, tenant: &str, app: &str) -> Result<Option<Arc<App>>, Error> {
+        self.0.current(&app_key(tenant, app)).await
     }
 
     /// The rights of a caller on an app.

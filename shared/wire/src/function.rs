@@ -37,12 +37,15 @@ pub enum Function {
     Report,
     /// Tenants, keys, apps, grants and lane limits.
     Admin,
+    /// Makes what lies behind the topics of stream tasks, and keeps how far each task has read.
+    Topics,
 }
 
 impl Function {
     /// Every function, in the order in which they are started.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Provision,
+        Self::Topics,
         Self::Create,
         Self::Status,
         Self::Interrupt,
@@ -75,6 +78,7 @@ impl Function {
             Self::Runner => "runner",
             Self::Report => "report",
             Self::Admin => "admin",
+            Self::Topics => "topics",
         }
     }
 }

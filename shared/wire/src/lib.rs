@@ -8,6 +8,7 @@ pub mod names;
 pub mod permissions;
 pub mod records;
 pub mod runner;
+pub mod streams;
 pub mod subjects;
 pub mod topology;
 

@@ -20,19 +20,22 @@ pub struct Permissions {
 /// Whom a function calls.
 pub fn calls(function: Function) -> &'static [Function] {
     use Function::{
-        Admin, Amend, Callbacks, Create, Delete, Interrupt, Logs, Report, Schedule, Sessions, Status,
+        Admin, Amend, Callbacks, Create, Delete, Interrupt, Logs, Report, Schedule, Sessions, Status, Topics,
     };
     match function {
         Function::Ingress => &[Create, Status, Interrupt, Amend, Delete, Logs, Sessions, Admin],
         Function::Status | Function::Admin => &[Schedule],
         Function::Schedule => &[Delete, Callbacks],
         // Which run of a recurring task is the last one is known to `status` alone.
-        Function::Interrupt | Function::Amend | Function::Delete => &[Status],
+        Function::Interrupt => &[Status],
+        Function::Delete => &[Status, Topics],
+        Function::Amend => &[Status, Schedule, Topics],
+        Function::Create => &[Topics],
         Function::Logs => &[Status, Sessions],
         // Which sessions there were is known from the tasks, too.
         Function::Sessions => &[Status],
-        Function::Runner => &[Report],
-        Function::Provision | Function::Create | Function::Callbacks | Function::Report => &[],
+        Function::Runner => &[Report, Topics],
+        Function::Provision | Function::Topics | Function::Callbacks | Function::Report => &[],
     }
 }
 
@@ -105,22 +108,36 @@ fn add_own(list: &mut Permissions, function: Function) {
         Function::Runner => {
             list.publish.extend([log, beat, progress]);
             list.subscribe.push(subjects::RUNNER_ALL.to_owned());
+            // Only `topics` makes what can be read so, and only for topics.
+            list.publish.extend([subjects::SINK_ALL, subjects::ASIDE_ALL].map(str::to_owned));
+            list.publish.extend([subjects::next_records("*", "*"), "$JS.ACK.*.*.>".to_owned()]);
+        }
+        // The names of these streams are those of topics, so they can't be listed here.
+        Function::Topics => {
+            let api = ["STREAM.CREATE.*", "STREAM.INFO.*", "CONSUMER.NAMES.*", "CONSUMER.INFO.*.*"];
+            list.publish.extend(api.map(|call| format!("$JS.API.{call}")));
+            list.publish.extend(["CREATE", "DELETE"].map(|verb| format!("$JS.API.CONSUMER.{verb}.*.*")));
         }
         Function::Schedule => {
             list.publish.extend([subjects::RUNNER_ALL.to_owned(), subjects::LANE.to_owned(), notes]);
             list.subscribe.push(beat);
         }
-        Function::Interrupt | Function::Amend => list.publish.push(subjects::RUNNER_ALL.to_owned()),
         Function::Sessions => {
             list.publish.push(subjects::RUNNER_ALL.to_owned());
             list.subscribe.push(beat);
         }
+        Function::Interrupt | Function::Amend | Function::Delete | Function::Create => {
+            list.publish.push(subjects::RUNNER_ALL.to_owned());
+            if function == Function::Create {
+                list.subscribe.push(subjects::LANE.to_owned());
+            }
+        }
         Function::Status => list.subscribe.push(progress),
-        Function::Create | Function::Admin => list.subscribe.push(subjects::LANE.to_owned()),
+        Function::Admin => list.subscribe.push(subjects::LANE.to_owned()),
         Function::Logs => list.subscribe.push(log),
         Function::Ingress => list.publish.extend([subjects::PING_ALL.to_owned(), notes]),
         Function::Callbacks => list.publish.push(notes),
-        Function::Provision | Function::Delete | Function::Report => {}
+        Function::Provision | Function::Report => {}
     }
 }
 
@@ -183,7 +200,8 @@ mod tests {
             for subject in &list.publish {
                 for verb in ["STREAM.CREATE", "STREAM.UPDATE", "STREAM.DELETE", "STREAM.PURGE", "MSG.DELETE"]
                 {
-                    assert!(!subject.contains(verb), "{function}: {subject}");
+                    let makes_topics = function == Function::Topics && verb == "STREAM.CREATE";
+                    assert!(makes_topics || !subject.contains(verb), "{function}: {subject}");
                 }
                 assert!(!matches!(subject.as_str(), ">" | "$JS.API.>" | "$KV.>"), "{function}");
                 // Only programs that ask through the door wait for answers there.

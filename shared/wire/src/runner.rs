@@ -1,7 +1,7 @@
 //! What runners are told and what they tell beside their reports.
 
 use domain::task::input::Report;
-use domain::{Activity, Epoch, SessionId, SessionKind, SessionOf, Task, TaskId, TaskKey, Timestamp};
+use domain::{Activity, Epoch, Payload, SessionId, SessionKind, SessionOf, Task, TaskId, TaskKey, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What a runner is told on its own subject. Each may come twice, late or never.
@@ -100,6 +100,23 @@ pub struct Progress {
     pub message: Option<String>,
     /// The claim, so that an old process's words are not taken for a new one's.
     pub epoch: Epoch,
+}
+
+/// A record that a stream task could not be given, as it lies in the stream of those.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aside {
+    /// When it was set aside.
+    pub at: Timestamp,
+    /// The topic it came from.
+    pub source: String,
+    /// Its number there.
+    pub sequence: u64,
+    /// How often it was tried.
+    pub tries: u32,
+    /// Why it is here.
+    pub reason: String,
+    /// The record.
+    pub record: Payload,
 }
 
 /// A batch of log lines of one task, as it lies in the stream.

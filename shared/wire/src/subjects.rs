@@ -55,6 +55,28 @@ pub fn notes(key: &TaskKey) -> String {
 /// `tasklane.notes.>`: the notes on all tasks.
 pub const NOTES_ALL: &str = "tasklane.notes.>";
 
+/// `tasklane.sink.demo.out`: what a stream task hands on for the topic `demo.out`. Where that topic has a stream the
+/// broker stores it there and tells it on the topic itself; a runner could not be allowed every topic.
+pub fn sink(topic: &str) -> String {
+    format!("{ROOT}.sink.{topic}")
+}
+
+/// `tasklane.sink.>`: whatever any stream task hands on.
+pub const SINK_ALL: &str = "tasklane.sink.>";
+
+/// `tasklane.aside.demo.efa6…`: records that a stream task could not be given.
+pub fn aside(key: &TaskKey) -> String {
+    format!("{ROOT}.aside.{key}")
+}
+
+/// `tasklane.aside.>`: all records that were set aside.
+pub const ASIDE_ALL: &str = "tasklane.aside.>";
+
+/// `$JS.API.CONSUMER.MSG.NEXT.SOURCE_demo=2Ein.efa6…_3_5c1e`: asks for the next records of a reader.
+pub fn next_records(stream: &str, reader: &str) -> String {
+    format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{reader}")
+}
+
 /// `_INBOX_create`: where the answers to one function's requests go; no other function can read them.
 pub fn inbox(function: Function) -> String {
     format!("_INBOX_{function}")

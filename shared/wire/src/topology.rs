@@ -39,6 +39,8 @@ pub const LOGS: &str = "LOGS";
 pub const SUBMISSIONS: &str = "SUBMISSIONS";
 /// Submissions that can never become tasks.
 pub const DEAD_LETTERS: &str = "DEAD_LETTERS";
+/// The stream of records that stream tasks could not be given.
+pub const ASIDE: &str = "ASIDE";
 
 /// Storage that all streams together may take unless a setting says otherwise: 16 GiB.
 pub const STORAGE_BYTES_DEFAULT: u64 = 16 * 1024 * 1024 * 1024;
@@ -154,6 +156,28 @@ const DEAD_LETTER_AGE_SECONDS: u64 = 30 * 24 * 3600;
 const DEAD_LETTERS_PER_USER: i64 = 10_000;
 /// As much as the broker takes, and what it adds: that one is too large is said in a dead letter.
 const SUBMISSION_BYTES_MAX: i32 = 1024 * 1024 + 64 * 1024;
+const ASIDE_PER_TASK: i64 = 1_000;
+/// A record that was set aside, in base64, with what is said of it.
+const ASIDE_MESSAGE_BYTES_MAX: i32 = 768 * 1024;
+/// The most bytes of one record of a topic; what surrounds it must still fit one message of the broker.
+pub const TOPIC_RECORD_BYTES_MAX: i32 = 512 * 1024;
+/// The streams behind topics are made when they are needed, each with so many thousandths of the storage.
+const TOPIC_PER_MILLE: u64 = 5;
+
+/// The most bytes of one stream behind a topic.
+pub fn topic_bytes(sizes: Sizes) -> u64 {
+    sizes.storage_bytes / 1000 * TOPIC_PER_MILLE
+}
+
+/// The stream behind a topic that is read: what was published and not yet read by every task that reads it.
+pub fn source_stream(topic: &str) -> String {
+    format!("SOURCE_{}", token(topic))
+}
+
+/// The stream behind a topic that is written: the newest of what was written.
+pub fn sink_stream(topic: &str) -> String {
+    format!("SINK_{}", token(topic))
+}
 
 /// What has ended may carry its own end of life.
 fn expiring(stream: Stream) -> Stream {
@@ -192,6 +216,7 @@ fn bucket(
 pub fn streams(sizes: Sizes) -> Vec<Stream> {
     use Function::{
         Admin, Amend, Callbacks, Create, Delete, Ingress, Interrupt, Logs, Report, Runner, Schedule, Status,
+        Topics,
     };
     let bucket = |name: &str, holds: &str, percent, written_by: &[Function], read_by: &[Function]| {
         bucket(sizes, name, holds, percent, (written_by, read_by))
@@ -207,9 +232,8 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
     // The broker knows this for streams without copies alone; with copies it shares the syncs anyway.
     let alone = sizes.replicas == 1;
     let task_writers = [Create, Amend, Schedule, Report, Interrupt, Delete];
-    let task_readers = [Create, Amend, Schedule, Report, Interrupt, Delete, Callbacks, Status, Logs];
+    let task_readers = [Create, Amend, Schedule, Report, Interrupt, Delete, Callbacks, Status, Logs, Topics];
     let active = [Schedule, Callbacks];
-    let noters = [Runner, Ingress, Schedule, Callbacks];
     let app_readers = [Create, Amend, Status, Interrupt, Delete, Logs, Admin];
     let mut all = vec![
         bucket(TASKS, "task records, key <tenant>.<task id>", 25, &task_writers, &task_readers),
@@ -244,24 +268,47 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
         objects(
             BODIES,
             "request and response bodies over the inline size",
-            41,
+            26,
             &[Ingress, Create, Runner, Delete],
             &[Ingress, Runner, Status],
         ),
         objects(BUNDLES, "app bundles by SHA-256", 10, &[Ingress], &[Admin, Runner]),
+    ];
+    all.extend(words(sizes));
+    all.extend(of_the_door(sizes));
+    all
+}
+
+/// Plain streams: what is said of tasks beside their records.
+fn words(sizes: Sizes) -> [Stream; 2] {
+    use Function::{Callbacks, Ingress, Logs, Runner, Schedule};
+    [
         Stream {
             kind: Kind::Stream,
             subjects: vec![subjects::LOGS_ALL.to_owned(), subjects::NOTES_ALL.to_owned()],
-            unsynced: alone,
+            unsynced: sizes.replicas == 1,
             discard_old: true,
             max_per_subject: LOG_BATCHES_PER_TASK,
             max_message_bytes: CHUNK_MESSAGE_BYTES_MAX,
             max_age_seconds: LOG_AGE_SECONDS,
-            ..bucket(LOGS, "log lines in batches, and notes of others, by task", 10, &noters, &[Logs])
+            ..bucket(
+                sizes,
+                LOGS,
+                "log lines in batches, and notes of others, by task",
+                10,
+                (&[Runner, Ingress, Schedule, Callbacks], &[Logs]),
+            )
         },
-    ];
-    all.extend(of_the_door(sizes));
-    all
+        Stream {
+            kind: Kind::Stream,
+            subjects: vec![subjects::ASIDE_ALL.to_owned()],
+            discard_old: true,
+            max_per_subject: ASIDE_PER_TASK,
+            max_message_bytes: ASIDE_MESSAGE_BYTES_MAX,
+            max_age_seconds: LOG_AGE_SECONDS,
+            ..bucket(sizes, ASIDE, "records that stream tasks could not be given", 1, (&[Runner], &[Logs]))
+        },
+    ]
 }
 
 /// What programs hand in at the NATS door and wait for nothing.
@@ -298,11 +345,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_shares_fit_and_nothing_live_expires() {
+    fn the_shares_fit_and_leave_room_for_topics_and_nothing_live_expires() {
+        const TOPICS_PERCENT: u64 = 14;
         let sizes = Sizes { storage_bytes: 1_000_000_000, replicas: 1 };
         let all = streams(sizes);
         let stored: u64 = all.iter().map(|s| s.max_bytes).sum();
-        assert!(stored <= sizes.storage_bytes);
+        assert!(stored <= sizes.storage_bytes / 100 * (100 - TOPICS_PERCENT));
         for stream in &all {
             if stream.kind != Kind::Stream {
                 assert!(

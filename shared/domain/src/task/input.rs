@@ -44,16 +44,29 @@ pub enum Input {
     Due,
     /// A caller changes what may still be changed: all of it, or nothing.
     Amend(Amendment),
-    /// A caller wants a stream task to run.
-    Start,
+    /// A caller wants a stream task to run, as its app is now.
+    Start(Program),
+    /// A caller wanted a stream task to run and it can't be started: this is why.
+    NotStarted(String),
     /// A caller wants a stream task to stop.
     Stop,
+    /// A caller describes a stream task anew; the record is complete but for its state.
+    Replace(Box<Task>),
     /// A caller runs the same request anew, so what this task made is not valid any more.
     Supersede,
     /// A caller wants it gone.
     Delete,
     /// The bodies of a deleted task are removed.
     BodiesRemoved,
+}
+
+/// What a stream task is to run: its app is looked for whenever it is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// The version of the app.
+    pub version: String,
+    /// SHA-256 of its bundle.
+    pub bundle: String,
 }
 
 /// What a caller changes; what is `None` stays.

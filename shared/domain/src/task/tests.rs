@@ -1,10 +1,10 @@
 //! What a transition writes into the fields of a record, over every case of the table and one by one.
 
 use crate::fixtures::{EARLIER, RETRY_LIMIT, body, fresh, runner, session};
-use crate::id::Epoch;
+use crate::id::{Epoch, TaskId};
 use crate::payload::{Payload, Place};
 use crate::task::hook::{Hook, HookKind, What};
-use crate::task::input::{Amendment, Change, Effect, Ending, Input, Refusal, Report, Wish};
+use crate::task::input::{Amendment, Change, Effect, Ending, Input, Program, Refusal, Report, Wish};
 use crate::task::state::{Interrupt, InterruptKind, Phase, Runtime, Task, TaskState};
 use crate::task::timing::Timing;
 use crate::task::transition::transition;
@@ -395,13 +395,37 @@ fn a_stream_is_started_and_stopped_and_no_loss_ends_it() {
     let stream = |state| Task { runtime: Runtime::Stream, ..standing(state) };
     let created = transition(None, &Input::Create(Box::new(stream(Queued))), NOW);
     assert!(matches!(created, Ok(Change::Write(task, _)) if task.state == Stopped));
-    assert_eq!(written(&stream(Stopped), &Input::Start).0.state, Queued);
-    assert_eq!(transition(Some(&stream(Running)), &Input::Start, NOW), Ok(Change::Nothing));
+    let start = Input::Start(Program { version: "2.0".into(), bundle: "new".into() });
+    let started = written(&Task { error: Some("no app".into()), ..stream(Stopped) }, &start).0;
+    assert_eq!((started.state, started.error), (Queued, None));
+    assert_eq!((started.version.as_str(), started.bundle.as_str()), ("2.0", "new"));
+    assert_eq!(transition(Some(&stream(Running)), &start, NOW), Ok(Change::Nothing));
     let (stopped, effects) = written(&stream(Running), &Input::Stop);
     assert_eq!((stopped.state, effects), (Stopped, vec![Effect::TellDrop(runner(1), EPOCH)]));
     assert_eq!(transition(Some(&stopped), &Input::Stop, NOW), Ok(Change::Nothing));
     let lost = Task { losses: 1_000, ..stream(Running) };
     assert_eq!(written(&lost, &In::Lost(Current).input()).0.state, Queued);
+    let ended = written(&stream(Running), &In::EndedBadly(Current).input()).0;
+    assert_eq!((ended.state, ended.error.as_deref(), ended.runner), (Stopped, Some("exit 1"), None));
+    let told = written(&stopped, &Input::NotStarted("no app".into())).0;
+    assert_eq!((told.state, told.error.as_deref()), (Stopped, Some("no app")));
+    assert_eq!(transition(Some(&stream(Running)), &Input::NotStarted("x".into()), NOW), Ok(Change::Nothing));
+}
+
+#[test]
+fn a_stream_that_is_described_anew_is_stopped_and_keeps_its_id_and_its_epoch() {
+    let stream = |state| Task { runtime: Runtime::Stream, ..standing(state) };
+    let new = Task { id: TaskId(uuid::Uuid::nil()), app: "other".into(), ..stream(Queued) };
+    for state in [Stopped, Running, Queued] {
+        let before = stream(state);
+        let (after, effects) = written(&before, &Input::Replace(Box::new(new.clone())));
+        assert_eq!((after.state, after.app.as_str(), after.error.clone()), (Stopped, "other", None));
+        assert_eq!((after.id, after.epoch), (before.id, before.epoch));
+        assert_eq!(effects.len(), usize::from(state == Running));
+    }
+    let replace = Input::Replace(Box::new(new));
+    assert_eq!(transition(Some(&standing(Running)), &replace, NOW), Err(Refusal::NotAStream));
+    assert_eq!(transition(Some(&stream(Deleted)), &replace, NOW), Err(Refusal::NotFound));
 }
 
 #[test]

@@ -4,10 +4,11 @@ mod claim;
 mod create;
 mod delete;
 mod report;
+mod stream;
 mod wish;
 
 use crate::task::hook;
-use crate::task::input::{Change, Input, Refusal};
+use crate::task::input::{Change, Effect, Input, Refusal};
 use crate::task::state::{Phase, Task, TaskState};
 use crate::time::Timestamp;
 
@@ -34,8 +35,10 @@ fn decide(task: Option<&Task>, input: &Input, now: Timestamp) -> Result<Change, 
             | Input::Interrupt(_)
             | Input::Due
             | Input::Amend(_)
-            | Input::Start
+            | Input::Start(_)
+            | Input::NotStarted(_)
             | Input::Stop
+            | Input::Replace(_)
             | Input::Supersede
             | Input::Delete
             | Input::BodiesRemoved => Err(Refusal::NotFound),
@@ -53,8 +56,10 @@ fn decide(task: Option<&Task>, input: &Input, now: Timestamp) -> Result<Change, 
         Input::Interrupt(kind) => wish::interrupt(task, *kind, now),
         Input::Due => wish::due(task, now),
         Input::Amend(amendment) => wish::amend(task, amendment, now),
-        Input::Start => wish::start(task),
-        Input::Stop => wish::stop(task),
+        Input::Start(program) => stream::start(task, program),
+        Input::NotStarted(why) => stream::not_started(task, why),
+        Input::Stop => stream::stop(task),
+        Input::Replace(new) => stream::replace(task, new, now),
         Input::Supersede => wish::supersede(task, now),
         Input::Delete => delete::delete(task),
         Input::BodiesRemoved => delete::bodies_removed(task),
@@ -84,4 +89,10 @@ fn fail(task: &Task, error: String, now: Timestamp) -> Task {
     next.ended_at = Some(now);
     next.error = Some(error);
     next
+}
+
+/// The message for the runner whose claim is void now.
+fn drop_claim(task: &Task) -> Option<Effect> {
+    let runner = task.runner.filter(|_| task.state.is_active())?;
+    Some(Effect::TellDrop(runner, task.epoch))
 }

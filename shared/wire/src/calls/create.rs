@@ -42,6 +42,12 @@ pub struct CreateRequest {
     pub input_digest: String,
     /// The caller's key for repeating the request safely.
     pub idempotency_key: Option<String>,
+    /// The name of a stream task.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// A stream task takes the place of another of its name.
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// What a new task is to run.
@@ -54,6 +60,9 @@ pub enum Target {
     /// A workflow, in the lane of the jobs. Its app is found by it among the latest versions of the tenant's
     /// apps; the app and version of the request are not looked at.
     Workflow,
+    /// A stream task, known by its name. Its app is looked for when it is started, its input are its parameters,
+    /// and it is not started by being created.
+    Stream,
 }
 
 /// The task, as it stands now.

@@ -20,6 +20,13 @@ pub enum DeleteRequest {
         #[serde(default)]
         run: Option<u32>,
     },
+    /// Delete a stream task; one that runs is stopped first.
+    Stream {
+        /// Who asks.
+        caller: Caller,
+        /// Which.
+        id: TaskId,
+    },
     /// Remove the bodies of a task that is deleted; `schedule` asks when a crash left them.
     Bodies {
         /// Which.

@@ -11,6 +11,7 @@ pub mod report;
 pub mod schedule;
 pub mod sessions;
 pub mod status;
+pub mod topics;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 

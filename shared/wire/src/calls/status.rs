@@ -60,6 +60,18 @@ pub enum StatusRequest {
         /// Only this client's.
         client: Option<String>,
     },
+    /// One stream task by its name.
+    Stream {
+        /// Who asks.
+        caller: Caller,
+        /// Its name.
+        name: String,
+    },
+    /// The names of the tenant's stream tasks, in order.
+    Streams {
+        /// Who asks.
+        caller: Caller,
+    },
     /// How many jobs of a client that came through the Task Engine's door are in each state.
     JobCounts {
         /// Whose.
@@ -94,6 +106,15 @@ pub enum StatusReply {
     Jobs(Vec<Job>),
     /// What runs, waits and is scheduled.
     Dashboard(Dashboard),
+    /// One stream task, with its parameters.
+    Stream {
+        /// The task.
+        summary: Summary,
+        /// Its parameters.
+        params: Payload,
+    },
+    /// Names of stream tasks.
+    Streams(Vec<String>),
     /// The counts, and the limits of the lane.
     JobCounts(JobCounts, LaneLimits),
     /// Many sessions.
@@ -139,6 +160,8 @@ impl Call for StatusRequest {
             | Self::Job { .. }
             | Self::Jobs { .. }
             | Self::Dashboard { .. }
+            | Self::Stream { .. }
+            | Self::Streams { .. }
             | Self::JobCounts { .. }
             | Self::Sessions { .. } => 10,
         }

@@ -52,7 +52,8 @@ pub fn words(function: Function) -> &'static [&'static str] {
         | Function::Sessions
         | Function::Runner
         | Function::Report
-        | Function::Admin => &[],
+        | Function::Admin
+        | Function::Topics => &[],
     }
 }
 

@@ -118,7 +118,7 @@ impl In {
             Self::RunLater => {
                 amend(Amendment { run_at: Some(NOW.plus_millis(60_000)), ..Default::default() })
             }
-            Self::Start => Input::Start,
+            Self::Start => Input::Start(Program { version: "2.0".into(), bundle: "new".into() }),
             Self::Stop => Input::Stop,
             Self::Supersede => Input::Supersede,
             Self::Delete => Input::Delete,

@@ -8,6 +8,11 @@ use crate::task::state::{Phase, Runtime, Task, TaskState};
 use crate::time::Timestamp;
 
 pub(super) fn create(new: &Task, now: Timestamp) -> Change {
+    write(first(new, now))
+}
+
+/// The record as it is written first.
+pub(super) fn first(new: &Task, now: Timestamp) -> Task {
     let mut task = new.clone();
     task.state = first_state(&task, now);
     task.phase = Phase::Running;
@@ -23,7 +28,7 @@ pub(super) fn create(new: &Task, now: Timestamp) -> Change {
     if let Some(workflow) = &mut task.workflow {
         (workflow.done, workflow.failures, workflow.output) = (0, 0, None);
     }
-    write(task)
+    task
 }
 
 /// Where a task stands that nobody holds back: before its time, or in its lane.

@@ -4,7 +4,7 @@
 use super::{fail, let_go, write};
 use crate::id::{Epoch, SessionId};
 use crate::task::input::{Change, Ending, Refusal, Report};
-use crate::task::state::{Phase, Task, TaskState};
+use crate::task::state::{Phase, Runtime, Task, TaskState};
 use crate::task::transition::claim::{give_back, lose_process};
 use crate::task::workflow::StepEnding;
 use crate::time::Timestamp;
@@ -50,6 +50,10 @@ fn held(task: &Task, report: &Report, now: Timestamp) -> Change {
         }
         Report::Trouble(_) => Change::Nothing,
         Report::Step(ending) => step(task, ending, now),
+        // A stream does not end, so whatever its runner says of an end, it can be started again.
+        Report::Ended(ending) if task.runtime == Runtime::Stream => {
+            write(Task { error: ending.error.clone(), interrupt: None, ..let_go(task, TaskState::Stopped) })
+        }
         Report::Ended(ending) => write(end(task, ending, now)),
         Report::ProcessLost { error } => lose_process(task, error, now),
         Report::GivenBack => give_back(task, now),

@@ -1,9 +1,9 @@
 //! What callers want of a task, and what its time brings.
 
 use super::create::waiting_state;
-use super::{let_go, write};
+use super::{drop_claim, let_go, write};
 use crate::task::input::{Amendment, Change, Effect, Refusal, Wish};
-use crate::task::state::{Interrupt, InterruptKind, Phase, Runtime, Task, TaskState};
+use crate::task::state::{Interrupt, InterruptKind, Phase, Task, TaskState};
 use crate::task::timing::Timing;
 use crate::time::Timestamp;
 
@@ -119,47 +119,6 @@ fn broken(task: &Task, now: Timestamp) -> Task {
     (next.state, next.phase, next.pause) = (TaskState::Broken, Phase::Running, false);
     next.ended_at = Some(now);
     next
-}
-
-fn drop_claim(task: &Task) -> Option<Effect> {
-    let runner = task.runner.filter(|_| task.state.is_active())?;
-    Some(Effect::TellDrop(runner, task.epoch))
-}
-
-pub(super) fn start(task: &Task) -> Result<Change, Refusal> {
-    if task.runtime != Runtime::Stream {
-        return Err(Refusal::NotAStream);
-    }
-    match task.state {
-        TaskState::Stopped => Ok(write(Task { error: None, losses: 0, ..let_go(task, TaskState::Queued) })),
-        TaskState::Scheduled
-        | TaskState::Queued
-        | TaskState::Assigned
-        | TaskState::Running
-        | TaskState::Paused => Ok(Change::Nothing),
-        TaskState::Completed | TaskState::Failed | TaskState::Broken => Err(Refusal::Ended),
-        TaskState::Deleted => Err(Refusal::NotFound),
-    }
-}
-
-/// The claim is void at once: what its process has not handed on by now is handed on by the next one.
-pub(super) fn stop(task: &Task) -> Result<Change, Refusal> {
-    if task.runtime != Runtime::Stream {
-        return Err(Refusal::NotAStream);
-    }
-    match task.state {
-        TaskState::Scheduled
-        | TaskState::Queued
-        | TaskState::Assigned
-        | TaskState::Running
-        | TaskState::Paused => {
-            let effects = drop_claim(task).into_iter().collect();
-            Ok(Change::Write(Box::new(let_go(task, TaskState::Stopped)), effects))
-        }
-        TaskState::Stopped => Ok(Change::Nothing),
-        TaskState::Completed | TaskState::Failed | TaskState::Broken => Err(Refusal::Ended),
-        TaskState::Deleted => Err(Refusal::NotFound),
-    }
 }
 
 /// What has ended stays ended; it is only marked. What has not is given up.

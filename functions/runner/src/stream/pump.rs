@@ -1,0 +1,311 @@
+//! Moves the records of one claim: reads a batch, has it answered, hands the answers on, acknowledges. What was not
+//! acknowledged comes again, so nothing is lost; what was handed on and not acknowledged comes twice.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use broker::outlet::Outlet;
+use broker::reader::{Lost, Reader, Record};
+use bytes::Bytes;
+use data_encoding::BASE64;
+use domain::Payload;
+use domain::payload::Place;
+use serde_json::Value;
+use service::clock;
+use tokio::time::Instant;
+use wire::calls::topics::{TopicsReply, TopicsRequest};
+use wire::runner::Aside;
+use wire::{Code, Error, subjects};
+
+use super::Claim;
+use super::processes::Processes;
+use crate::logs::Sink;
+
+/// How often a record is tried on which a process fails.
+const TRIES: u32 = 3;
+/// Between two tries to get at the topics.
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_LAST: Duration = Duration::from_secs(2);
+
+/// A record of a batch.
+struct Entry {
+    record: Record,
+    /// The record as a process reads it.
+    line: Bytes,
+    /// Which process answers it.
+    process: usize,
+    tries: u32,
+    done: bool,
+}
+
+/// The pump of one claim.
+pub struct Pump<'c> {
+    claim: Claim<'c>,
+    processes: Processes,
+}
+
+impl<'c> Pump<'c> {
+    /// A pump that does not run yet.
+    pub fn new(claim: Claim<'c>, log: Arc<Mutex<Sink>>) -> Self {
+        let processes = Processes::new(claim.spec.instances, log);
+        Self { claim, processes }
+    }
+
+    /// Runs until it is dropped, which may happen at any moment.
+    pub async fn run(&mut self) {
+        let mut pause = RETRY_FIRST;
+        loop {
+            self.processes.up(&self.claim).await;
+            let (mut reader, mut outlet) = match self.attach().await {
+                Ok(ends) => ends,
+                Err(error) => {
+                    self.tell(&error);
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(RETRY_LAST);
+                    continue;
+                }
+            };
+            pause = RETRY_FIRST;
+            let Err(lost) = self.pump(&mut reader, &mut outlet).await;
+            tracing::info!(task = %self.claim.task.id, why = %lost, "reading anew");
+        }
+    }
+
+    /// Ends the processes.
+    pub async fn end(mut self) {
+        self.processes.end().await;
+    }
+
+    fn tell(&self, error: &Error) {
+        let Claim { runner, task, reports, .. } = &self.claim;
+        match error.code {
+            Code::StaleClaim | Code::TaskNotFound => runner.held.drop_claim(&task.key(), task.epoch),
+            Code::Unavailable | Code::Timeout | Code::Internal => {
+                tracing::warn!(task = %task.id, %error, "the topics can't be reached; trying again");
+            }
+            Code::BadRequest
+            | Code::Unauthenticated
+            | Code::Forbidden
+            | Code::NotFound
+            | Code::AppNotFound
+            | Code::LatestNotFound
+            | Code::WrongState
+            | Code::Conflict
+            | Code::KeyReused
+            | Code::TooLarge
+            | Code::LaneFull
+            | Code::StorageFull => reports.trouble(error.message.clone()),
+        }
+    }
+
+    /// A reader of this claim's own, which begins behind what is acknowledged.
+    async fn attach(&self) -> Result<(Reader, Outlet), Error> {
+        let Claim { runner, task, spec, .. } = &self.claim;
+        let (source, sink) = (spec.source.clone(), spec.sink.clone());
+        let request = TopicsRequest::Attach { key: task.key(), epoch: task.epoch, source, sink };
+        let TopicsReply::Reader { stream, reader } = runner.broker.call(&request).await? else {
+            return Err(Error::internal("topics answered something else where a reader was asked for"));
+        };
+        let outlet = Outlet::open(&runner.broker, subjects::sink(&spec.sink)).await?;
+        let at_once = usize::try_from(spec.poll_max).unwrap_or(usize::MAX);
+        let reader = Reader::begin(&runner.broker, &stream, &reader, at_once).await;
+        Ok((reader.map_err(Error::unavailable)?, outlet))
+    }
+
+    async fn pump(
+        &mut self,
+        reader: &mut Reader,
+        outlet: &mut Outlet,
+    ) -> Result<std::convert::Infallible, Lost> {
+        let period = Duration::from_millis(self.claim.spec.schedule_ms.into());
+        loop {
+            let next = Instant::now() + period;
+            let records = tokio::select! {
+                records = reader.batch() => records?,
+                () = self.processes.until_one_ends(&self.claim) => {
+                    self.processes.up(&self.claim).await;
+                    continue;
+                }
+            };
+            self.work_off(records, reader, outlet).await?;
+            tokio::time::sleep_until(next).await;
+        }
+    }
+
+    /// Gets every record of a batch answered or set aside. After a failure each process gets one record at a time,
+    /// so that it is known on which one it fails.
+    async fn work_off(
+        &mut self,
+        records: Vec<Record>,
+        reader: &Reader,
+        outlet: &mut Outlet,
+    ) -> Result<(), Lost> {
+        let mut entries: Vec<Entry> = records.into_iter().map(|record| self.entry(record)).collect();
+        let (mut careful, mut acknowledged) = (false, 0);
+        for entry in &mut entries {
+            match line(&entry.record.payload) {
+                Ok(line) => entry.line = line,
+                Err(reason) => self.set_aside(entry, reason.to_owned()).await?,
+            }
+        }
+        while acknowledged < entries.len() {
+            self.processes.up(&self.claim).await;
+            let shares = self.shares(&entries, careful);
+            let lines: Vec<Vec<Bytes>> = shares
+                .iter()
+                .map(|share| share.iter().filter_map(|i| Some(entries.get(*i)?.line.clone())).collect())
+                .collect();
+            let exchanges = self.processes.exchange(&self.claim, &lines).await;
+            let mut answers: Vec<(usize, Bytes)> = Vec::new();
+            for (share, exchange) in shares.iter().zip(&exchanges) {
+                answers.extend(share.iter().copied().zip(exchange.answers.iter().cloned()));
+            }
+            answers.sort_by_key(|(index, _)| *index);
+            // An empty line says that there is nothing to hand on for a record.
+            let out: Vec<Bytes> = answers
+                .iter()
+                .filter(|(_, answer)| !answer.is_empty())
+                .map(|(_, answer)| answer.clone())
+                .collect();
+            outlet.hand_on(&out).await.map_err(|error| Lost(error.to_string()))?;
+            for (index, _) in &answers {
+                if let Some(entry) = entries.get_mut(*index) {
+                    entry.done = true;
+                }
+            }
+            for (share, exchange) in shares.iter().zip(exchanges) {
+                let Some(fault) = exchange.fault else { continue };
+                careful = true;
+                let suspect = share.get(exchange.answers.len()).and_then(|index| entries.get_mut(*index));
+                if let Some(entry) = suspect {
+                    entry.tries += 1;
+                    if entry.tries >= TRIES {
+                        self.set_aside(entry, fault).await?;
+                    }
+                }
+            }
+            acknowledged = acknowledge(&entries, acknowledged, reader).await?;
+        }
+        Ok(())
+    }
+
+    /// The records that each process gets now.
+    fn shares(&self, entries: &[Entry], careful: bool) -> Vec<Vec<usize>> {
+        let mut shares = vec![Vec::new(); self.processes.count()];
+        for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| !entry.done) {
+            if let Some(share) = shares.get_mut(entry.process)
+                && (share.is_empty() || !careful)
+            {
+                share.push(index);
+            }
+        }
+        shares
+    }
+
+    /// Records of one key go to one process; those without a key take turns.
+    fn entry(&self, record: Record) -> Entry {
+        let count = self.processes.count();
+        let process = if count < 2 {
+            0
+        } else {
+            let mut hasher = DefaultHasher::new();
+            match self.key(&record) {
+                Some(key) => key.hash(&mut hasher),
+                None => record.sequence.hash(&mut hasher),
+            }
+            usize::try_from(hasher.finish() % count as u64).unwrap_or(0)
+        };
+        Entry { record, line: Bytes::new(), process, tries: 0, done: false }
+    }
+
+    fn key(&self, record: &Record) -> Option<String> {
+        if record.key.is_some() {
+            return record.key.clone();
+        }
+        let field = self.claim.spec.key_field.as_ref()?;
+        let value: Value = serde_json::from_slice(&record.payload).ok()?;
+        value.get(field).map(ToString::to_string)
+    }
+
+    /// A record that can't be answered is kept with the reason, so that those behind it get their turn.
+    async fn set_aside(&self, entry: &mut Entry, reason: String) -> Result<(), Lost> {
+        let Claim { runner, task, spec, reports, .. } = &self.claim;
+        let sequence = entry.record.sequence;
+        let text = format!("record {sequence} of {} was set aside: {reason}", spec.source);
+        let aside = Aside {
+            at: clock::now(),
+            source: spec.source.clone(),
+            sequence,
+            tries: entry.tries,
+            reason,
+            record: payload(&entry.record.payload),
+        };
+        let stored = runner.broker.append(subjects::aside(&task.key()), &aside).await;
+        stored.map_err(|error| Lost(error.to_string()))?;
+        self.processes.say(&text);
+        reports.trouble(text);
+        entry.done = true;
+        Ok(())
+    }
+}
+
+/// Acknowledges up to the first record that is not done, and says how many are.
+async fn acknowledge(entries: &[Entry], before: usize, reader: &Reader) -> Result<usize, Lost> {
+    let done = entries.iter().take_while(|entry| entry.done).count();
+    if done > before
+        && let Some(last) = done.checked_sub(1).and_then(|index| entries.get(index))
+    {
+        reader.acknowledge(&last.record).await?;
+    }
+    Ok(done)
+}
+
+/// A record as one line. JSON may come in several lines, and any line with its end.
+fn line(payload: &Bytes) -> Result<Bytes, &'static str> {
+    let trimmed = payload.trim_ascii_end();
+    if trimmed.is_empty() {
+        return Err("it is empty");
+    }
+    if !trimmed.contains(&b'\n') {
+        return Ok(payload.slice_ref(trimmed));
+    }
+    let value: Value = serde_json::from_slice(trimmed).map_err(|_| "it has several lines and is no JSON")?;
+    Ok(Bytes::from(value.to_string()))
+}
+
+/// As text, where that takes less room in JSON than the other form.
+fn payload(bytes: &Bytes) -> Payload {
+    let size = bytes.len() as u64;
+    let text = std::str::from_utf8(bytes).ok();
+    let short = text.filter(|text| {
+        serde_json::to_string(text).is_ok_and(|json| json.len() <= BASE64.encode_len(bytes.len()))
+    });
+    let place = match short {
+        Some(text) => Place::Text(text.to_owned()),
+        None => Place::Base64(BASE64.encode(bytes)),
+    };
+    Payload { content_type: None, size, place }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_one_line_however_it_came() {
+        let line = |text: &'static str| line(&Bytes::from_static(text.as_bytes()));
+        assert_eq!(line("{\"a\": 1}"), Ok("{\"a\": 1}".into()));
+        assert_eq!(line("no JSON\r\n"), Ok("no JSON".into()));
+        assert_eq!(line("{\n  \"a\": 1\n}\n"), Ok("{\"a\":1}".into()));
+        assert!(line("").is_err() && line("\n").is_err() && line("a\nb").is_err());
+    }
+
+    #[test]
+    fn a_record_is_kept_as_it_was() {
+        let text = payload(&Bytes::from_static(b"{\"a\":1}"));
+        assert_eq!(text.place, Place::Text("{\"a\":1}".to_owned()));
+        assert_eq!(payload(&Bytes::from_static(b"\xff")).place, Place::Base64("/w==".to_owned()));
+    }
+}
