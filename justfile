@@ -17,6 +17,10 @@ check:
 test *FILTER:
     cargo test {{ FILTER }}
 
+# The run under faults and the planted bugs it must find; SEED makes the trouble of an earlier run again
+faults SEED="":
+    {{ if SEED == "" { "" } else { "FAULTS_SEED=" + SEED } }} cargo test --package tests faults::
+
 # From nothing to the checked result of a real task
 demo *ARGUMENTS:
     cargo run --release -- demo {{ ARGUMENTS }}

@@ -19,6 +19,7 @@ mod cluster;
 mod dev;
 mod dialect_cases;
 mod examples;
+mod faults;
 mod idempotency;
 mod jobs;
 mod lanes;

@@ -67,17 +67,31 @@ impl History {
         .await;
     }
 
-    /// Panics if any task went a way that no rule allows. The broker keeps the newest record of each task
-    /// alone, so steps may be missing between two that were seen.
+    /// Panics if any task went a way that no rule allows.
     pub fn check(&self) {
+        if let Err(broken) = self.verdict() {
+            panic!("{broken}");
+        }
+    }
+
+    /// Says if any task went a way that no rule allows. The broker keeps the newest record of each task alone, so
+    /// steps may be missing between two that were seen.
+    pub fn verdict(&self) -> Result<(), String> {
         for (id, steps) in self.seen.lock().unwrap().iter() {
             for pair in steps.windows(2) {
                 let ((_, before), (_, after)) = (&pair[0], &pair[1]);
                 if let Err(broken) = lawful(before, after) {
-                    panic!("task {id}: {broken}\nbefore: {before:?}\nafter: {after:?}");
+                    return Err(format!("task {id}: {broken}\nbefore: {before:?}\nafter: {after:?}"));
                 }
             }
         }
+        Ok(())
+    }
+
+    /// The newest record of every task.
+    pub fn tasks(&self) -> Vec<Task> {
+        let seen = self.seen.lock().unwrap();
+        seen.values().filter_map(|steps| steps.last()).map(|(_, task)| task.clone()).collect()
     }
 }
 

@@ -4,10 +4,12 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use serde_json::Value;
+use service::Settings;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use wire::Function;
@@ -187,25 +189,84 @@ fn is_alive(pid: u32) -> bool {
     state.is_some_and(|state| state != "Z" && state != "X")
 }
 
-/// The command `tasklane serve` for functions of a kit's stack, as a program beside it. It may have 1024 files
-/// open until it asks for more, as on most machines.
+/// What a program beside a kit's stack has to know.
+#[derive(Clone)]
+pub struct Beside {
+    settings: Arc<Settings>,
+    nats_url: String,
+    apart: PathBuf,
+    http: Http,
+}
+
+impl Beside {
+    /// Beside this kit.
+    pub fn of(kit: &Kit) -> Self {
+        let settings = Arc::clone(&kit.stack.settings);
+        let nats_url = settings.nats_url.clone();
+        Self { settings, nats_url, apart: kit.folder.path().join("apart"), http: kit.http.clone() }
+    }
+
+    /// The same with the broker at another address.
+    #[must_use]
+    pub fn through(self, nats_url: String) -> Self {
+        Self { nats_url, ..self }
+    }
+
+    /// The command `tasklane serve` for functions of the stack. It may have 1024 files open until it asks for
+    /// more, as on most machines.
+    pub fn command(&self, functions: &[Function]) -> Command {
+        let mut arguments = vec!["serve".to_owned()];
+        arguments.extend(functions.iter().map(ToString::to_string));
+        self.command_with(&arguments)
+    }
+
+    /// The program under test with these arguments.
+    pub fn command_with(&self, arguments: &[String]) -> Command {
+        let settings = &self.settings;
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -Sn 1024; exec \"$@\"", "sh"]).arg(program()).args(arguments);
+        command
+            .env("TASKLANE_NATS_URL", &self.nats_url)
+            .env("TASKLANE_KEYS", &settings.keys)
+            .env("TASKLANE_PEPPER", &settings.pepper)
+            .env("TASKLANE_MASTER_KEY", &settings.master_key)
+            .env("TASKLANE_WORK", &settings.work)
+            .env("TASKLANE_DURABILITY", settings.durability.name())
+            .env("TASKLANE_SLOTS", settings.slots.to_string())
+            .env("TASKLANE_HTTP", "127.0.0.1:0")
+            .env("XDG_DATA_HOME", &self.apart)
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Starts an ingress on a port of its own, with a client that has the demo key.
+    pub async fn ingress(&self) -> (Program, Http) {
+        let mut command = self.command(&[Function::Ingress]);
+        let mut program =
+            Program::start(command.env("TASKLANE_LOG", "error,ingress=info").stderr(Stdio::piped()));
+        let mut lines = BufReader::new(program.child.stderr.take().unwrap()).lines();
+        let address = loop {
+            let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("ingress listens");
+            let line = line.unwrap().expect("ingress says where it listens");
+            if let Some((_, address)) = line.split_once("listening address=") {
+                break address.trim().to_owned();
+            }
+        };
+        // The rest of the log is read on, so that no full pipe ever stops the program.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let http = Http::new(&format!("http://{address}"), self.http.key());
+        until("the ingress answers", || async {
+            let answer = http.send(http::Method::GET, "/pro-api/v2/version", &[], "").await;
+            answer.and_then(|answer| if answer.status == 200 { Ok(()) } else { Err(answer.text()) })
+        })
+        .await;
+        (program, http)
+    }
+}
+
+/// The command `tasklane serve` for functions of a kit's stack, as a program beside it.
 pub fn serve_command(kit: &Kit, functions: &[Function]) -> Command {
-    let settings = &kit.stack.settings;
-    let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -Sn 1024; exec \"$@\"", "sh"]).arg(program());
-    command.arg("serve").args(functions.iter().map(ToString::to_string));
-    command
-        .env("TASKLANE_NATS_URL", &settings.nats_url)
-        .env("TASKLANE_KEYS", &settings.keys)
-        .env("TASKLANE_PEPPER", &settings.pepper)
-        .env("TASKLANE_MASTER_KEY", &settings.master_key)
-        .env("TASKLANE_WORK", &settings.work)
-        .env("TASKLANE_DURABILITY", settings.durability.name())
-        .env("TASKLANE_SLOTS", settings.slots.to_string())
-        .env("TASKLANE_HTTP", "127.0.0.1:0")
-        .env("XDG_DATA_HOME", kit.folder.path().join("apart"))
-        .kill_on_drop(true);
-    command
+    Beside::of(kit).command(functions)
 }
 
 /// `tasklane serve` of one function beside a kit's stack.
@@ -215,24 +276,5 @@ pub fn serve(kit: &Kit, function: Function) -> Program {
 
 /// `tasklane serve ingress` beside a kit's stack, on a port of its own, with a client that has the demo key.
 pub async fn serve_ingress(kit: &Kit) -> (Program, Http) {
-    let mut command = serve_command(kit, &[Function::Ingress]);
-    let mut program =
-        Program::start(command.env("TASKLANE_LOG", "error,ingress=info").stderr(Stdio::piped()));
-    let mut lines = BufReader::new(program.child.stderr.take().unwrap()).lines();
-    let address = loop {
-        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("ingress listens").unwrap();
-        let line = line.expect("ingress says where it listens");
-        if let Some((_, address)) = line.split_once("listening address=") {
-            break address.trim().to_owned();
-        }
-    };
-    // The rest of the log is read on, so that no full pipe ever stops the program.
-    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-    let http = Http::new(&format!("http://{address}"), kit.http.key());
-    until("the ingress answers", || async {
-        let answer = http.send(http::Method::GET, "/pro-api/v2/version", &[], "").await;
-        answer.and_then(|answer| if answer.status == 200 { Ok(()) } else { Err(answer.text()) })
-    })
-    .await;
-    (program, http)
+    Beside::of(kit).ingress().await
 }

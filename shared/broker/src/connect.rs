@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use wire::{Function, subjects};
 
 use crate::shared::SharedWriter;
@@ -61,12 +62,16 @@ struct Notes {
 
 /// Answers wait here; the client drops messages beyond it, and every user of a subscription notices gaps.
 const SUBSCRIPTION_CAPACITY: usize = 65_536;
+/// How long the broker may be away when a function begins: it may just be starting, or the network be bad.
+const FIRST_PATIENCE: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// How long closing may take; a broker that is away can't say goodbye.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Broker {
-    /// Connects and waits until the broker has accepted the user. Later breaks heal by themselves. `url` may
-    /// list the nodes of a cluster with commas between; any of them will do.
+    /// Connects and waits until the broker has accepted the user; one that can't be reached is tried for ten
+    /// seconds, one that refuses the user is not. Later breaks heal by themselves. `url` may list the nodes of a
+    /// cluster with commas between; any of them will do.
     pub async fn connect(url: &str, credentials: &Credentials) -> Result<Self, ConnectError> {
         let failed = |reason: String| ConnectError { url: url.to_owned(), reason };
         let nodes: Result<Vec<ServerAddr>, _> = url.split(',').map(str::parse).collect();
@@ -85,7 +90,17 @@ impl Broker {
                 let notes = Arc::clone(&notes);
                 async move { note(function, &event, &notes) }
             });
-        let client = options.connect(nodes).await.map_err(|error| failed(error.to_string()))?;
+        let began = Instant::now();
+        let client = loop {
+            match options.clone().connect(nodes.as_slice()).await {
+                Ok(client) => break client,
+                Err(error) if may_heal(error.kind()) && began.elapsed() < FIRST_PATIENCE => {
+                    tracing::debug!(%function, %error, "the broker can't be reached yet; trying again");
+                    tokio::time::sleep(FIRST_PAUSE).await;
+                }
+                Err(error) => return Err(failed(error.to_string())),
+            }
+        };
         Ok(Self { client, function, reconnects, closed, records: None })
     }
 
@@ -145,6 +160,17 @@ impl Broker {
     /// Whether `close` was called and has ended.
     pub(crate) fn is_closed(&self) -> bool {
         *self.closed.borrow()
+    }
+}
+
+fn may_heal(error: ConnectErrorKind) -> bool {
+    match error {
+        ConnectErrorKind::Dns | ConnectErrorKind::TimedOut | ConnectErrorKind::Io => true,
+        ConnectErrorKind::ServerParse
+        | ConnectErrorKind::Authentication
+        | ConnectErrorKind::AuthorizationViolation
+        | ConnectErrorKind::Tls
+        | ConnectErrorKind::MaxReconnects => false,
     }
 }
 

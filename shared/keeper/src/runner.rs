@@ -121,21 +121,24 @@ impl Kept {
     /// Waits until the task has ended *and* no process of it is left. Can be cancelled and called again, and
     /// gives the same answer every time.
     pub async fn wait(&mut self) -> Exit {
-        if let Some(exit) = self.exit {
-            return exit;
-        }
-        let exit = match self.next_report().await {
-            Ok(Report::Exited { code, signal }) => {
-                let _ = self.keeper.wait().await;
-                Exit { code, signal, keeper_lost: false }
-            }
+        let exit = match self.exit {
+            Some(exit) => exit,
+            None => self.seen_end().await,
+        };
+        // A report is read once, so it has to be kept before anything is waited for.
+        self.exit = Some(exit);
+        let _ = self.keeper.wait().await;
+        exit
+    }
+
+    async fn seen_end(&mut self) -> Exit {
+        match self.next_report().await {
+            Ok(Report::Exited { code, signal }) => Exit { code, signal, keeper_lost: false },
             Ok(Report::Started { .. } | Report::Failed { .. }) | Err(_) => {
                 self.clean_up_after_keeper().await;
                 Exit { code: None, signal: None, keeper_lost: true }
             }
-        };
-        self.exit = Some(exit);
-        exit
+        }
     }
 
     /// An order is far smaller than the socket's buffer, so that it goes out whole or not at all. A keeper

@@ -28,6 +28,23 @@ async fn waiting_can_be_given_up_and_taken_up_again() {
     assert_eq!(end_of(&mut kept).await, ended_with(3), "the same answer every time");
 }
 
+/// Each look gives the wait up again, also between what the keeper reports and the keeper's own end.
+#[tokio::test]
+async fn the_answer_is_the_same_however_often_waiting_is_given_up() {
+    let bench = Bench::new();
+    for _ in 0..20 {
+        let mut kept = start(&bench.shell("kill -KILL $$")).await;
+        let exit = loop {
+            tokio::select! {
+                biased;
+                exit = kept.wait() => break exit,
+                () = tokio::task::yield_now() => {}
+            }
+        };
+        assert_eq!(exit, ended_by(9));
+    }
+}
+
 #[tokio::test]
 async fn the_kept_numbers_are_those_of_task_and_keeper() {
     let bench = Bench::new();
