@@ -4,12 +4,17 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
+use async_nats::ConnectOptions;
+use cli::arguments::stack::ProgramCreate;
 use cli::stack::files::Files;
+use cli::stack::program::declare;
+use domain::Scope;
 use http::Method;
 use nats_server::{Search, Server, ServerOptions};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::apps::shell_app;
+use tests::door::outcome;
 use tests::http::{Answer, Http};
 use tests::process::Program;
 use tests::wait::until;
@@ -41,6 +46,8 @@ struct Cluster {
     nodes: Vec<Server>,
     urls: String,
     http: SocketAddr,
+    /// The seed of a program that every node lets in.
+    program: String,
 }
 
 impl Cluster {
@@ -49,12 +56,21 @@ impl Cluster {
         let data = folder.path().join("data/tasklane");
         std::fs::create_dir_all(&data).unwrap();
         let files = Files::prepare(&data).unwrap();
+        let order = ProgramCreate {
+            tenant: "demo".to_owned(),
+            user: "demo".to_owned(),
+            name: "feeder".to_owned(),
+            scopes: vec![Scope::Tasks, Scope::Admin],
+            apps: Vec::new(),
+            file: files.programs(),
+        };
+        let (_, program) = declare(&order).unwrap();
         let mut ports = free_ports(own_address(), 2 * NODES + 1);
         let http = ports.pop().unwrap();
         let (clients, routes) = ports.split_at(NODES);
         let nodes = (0..NODES).map(|number| node(&folder, &files, number, clients[number], routes)).collect();
         let urls: Vec<String> = clients.iter().map(|address| format!("nats://{address}")).collect();
-        Self { folder, files, nodes, urls: urls.join(","), http }
+        Self { folder, files, nodes, urls: urls.join(","), http, program }
     }
 
     /// `tasklane serve` as docs/operations.md has it.
@@ -95,7 +111,8 @@ impl Cluster {
 fn node(folder: &TempDir, files: &Files, number: usize, client: SocketAddr, routes: &[SocketAddr]) -> Server {
     let own = folder.path().join(format!("node{number}"));
     std::fs::create_dir_all(own.join("store")).unwrap();
-    for file in ["cluster.conf", "server.conf", "permissions.conf", "programs.conf"] {
+    std::fs::copy(files.programs(), own.join("programs.conf")).unwrap();
+    for file in ["cluster.conf", "server.conf", "permissions.conf"] {
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../broker-config").join(file);
         std::fs::copy(from, own.join(file)).unwrap();
     }
@@ -164,7 +181,20 @@ async fn a_task_ends_although_a_node_of_the_cluster_dies_under_it() {
 
     // And the two that are left take new ones.
     let second = answered(&http, Method::POST, "/pro-api/v2/tasks/echo/run", "again").await.json();
-    completed(&http, second["id"].as_str().unwrap()).await;
+    let second = second["id"].as_str().unwrap();
+    completed(&http, second).await;
+
+    // So does the NATS door, at whichever node a program is: the functions are at one of the two, or at both.
+    for url in cluster.urls.split(',').skip(1) {
+        let client = ConnectOptions::with_nkey(cluster.program.clone()).connect(url).await.unwrap();
+        let ask = json!({ "id": second, "wait": 5 }).to_string();
+        let task = until("a program is answered", || async {
+            let answer = client.request("tasklane.v1.status", ask.clone().into()).await;
+            outcome(&answer.map_err(|error| error.to_string())?).map_err(|refused| refused.text)
+        })
+        .await;
+        assert_eq!(task["result"]["text"], "again", "{task}");
+    }
 }
 
 /// The answer once it is 200. Until the two nodes that are left have elected leaders for every stream, which is

@@ -1,5 +1,6 @@
 //! Programs at the NATS door: what they ask, on whose behalf, and what they are told when it can't be done.
 
+use async_nats::RequestErrorKind;
 use data_encoding::BASE64;
 use domain::Scope;
 use serde_json::{Value, json};
@@ -9,6 +10,7 @@ use tests::apps::{noop_app, shell_app};
 use tests::door::{Program, demo, next};
 use tests::stored::Stored;
 use tests::wait::until;
+use wire::Function;
 
 #[tokio::test]
 async fn a_program_takes_a_task_from_its_creation_to_its_result() {
@@ -212,6 +214,26 @@ async fn until_listed(program: &Program, total: u64) -> Value {
         if list["total"] == total { Ok(list) } else { Err(list) }
     })
     .await
+}
+
+#[tokio::test]
+async fn a_submission_outlives_every_function_that_could_take_it() {
+    let mut kit = Kit::start().await;
+    noop_app(&kit.http, "noop").await;
+    let program = demo(&kit).await;
+    while let Some(at) = kit.stack.replicas.iter().position(|replica| replica.function == Function::Create) {
+        kit.stack.replicas.remove(at).abort().await;
+    }
+    let order = json!({ "app": "noop", "service": "run" }).to_string();
+    assert_eq!(program.submit(Some("early"), order.clone()).await["stream"], "SUBMISSIONS");
+    let unheard =
+        program.client.request("tasklane.v1.create", order.into()).await.map_err(|error| error.kind());
+    assert!(matches!(unheard, Err(RequestErrorKind::NoResponders)), "said at once: {unheard:?}");
+    let replica = kit.stack.replica(Function::Create, None).await.unwrap();
+    kit.stack.replicas.push(replica);
+    let list = until_listed(&program, 1).await;
+    program.ask("status", json!({ "id": list["tasks"][0]["id"], "wait": 30 })).await.unwrap();
+    kit.stop().await;
 }
 
 #[tokio::test]

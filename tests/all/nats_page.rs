@@ -5,12 +5,15 @@ mod client;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 use domain::Scope;
 use tests::Kit;
 use tests::accounts::grant;
 use tests::door::Program;
 use tests::wait::PATIENCE;
+use wire::Function;
+use wire::door::words;
 
 /// The example app that the page uses, the user that it names, and a program of that user.
 async fn stage() -> (Kit, Program) {
@@ -46,15 +49,7 @@ async fn the_python_of_the_page_runs() {
         .map(|line| if line.is_empty() { "\n".to_owned() } else { format!("    {line}\n") })
         .collect();
     let script = format!("import asyncio\n\n\nasync def main():\n{indented}\n\nasyncio.run(main())\n");
-    let url = kit.stack.settings.nats_url.clone();
-    let run = tokio::task::spawn_blocking(move || {
-        let mut python = Command::new(environment().join("bin/python"));
-        python.args(["-c", &script]).env("NATS_URL", url).env("NATS_SEED", program.seed);
-        python.output().expect("python runs")
-    });
-    let output = tokio::time::timeout(PATIENCE * 3, run).await.expect("the script ends").unwrap();
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{out}\n{err}");
+    let out = python(&kit, program.seed, script).await;
     for line in [
         "completed Hello, Ada!",
         "interrupted: yes",
@@ -65,8 +60,32 @@ async fn the_python_of_the_page_runs() {
         "400 the request is not the JSON object that tasklane.v1.create takes",
         "1 so far",
     ] {
-        assert!(out.contains(line), "'{line}' is missing in\n{out}\n{err}");
+        assert!(out.contains(line), "'{line}' is missing in\n{out}");
     }
+    kit.stop().await;
+}
+
+/// What a script prints that is given a program's seed.
+async fn python(kit: &Kit, seed: String, script: String) -> String {
+    let url = kit.stack.settings.nats_url.clone();
+    let run = tokio::task::spawn_blocking(move || {
+        let mut python = Command::new(environment().join("bin/python"));
+        python.args(["-c", &script]).env("NATS_URL", url).env("NATS_SEED", seed);
+        python.output().expect("python runs")
+    });
+    let output = tokio::time::timeout(PATIENCE * 3, run).await.expect("the script ends").unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}\n{err}");
+    out.into_owned()
+}
+
+#[tokio::test]
+async fn the_schemas_of_the_micro_services_are_what_the_functions_do() {
+    let (kit, program) = stage().await;
+    let script = std::fs::read_to_string(root().join("tests/nats/schemas.py")).unwrap();
+    let endpoints: usize = Function::ALL.into_iter().map(|function| words(function).len()).sum();
+    let out = python(&kit, program.seed, script).await;
+    assert_eq!(out, format!("{endpoints} endpoints\n"));
     kit.stop().await;
 }
 
@@ -88,6 +107,9 @@ fn environment() -> PathBuf {
     let wanted = std::fs::read_to_string(&wanted_file).unwrap();
     let folder = root().join("target/nats-py");
     let stamp = folder.join("requirements.txt");
+    // The tests of this module share it.
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _making = MAKING.lock().unwrap();
     if std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
         return folder;
     }

@@ -1,11 +1,13 @@
 //! Who may do what at the NATS door: a row for every word that a function answers.
 
+use async_nats::connection::State;
 use domain::Scope;
 use serde_json::{Value, json};
 use tests::Kit;
 use tests::accounts::{grant, tenant};
 use tests::apps::noop_app;
-use tests::door::{Program, demo};
+use tests::door::{Program, demo, outcome};
+use tests::process::Dev;
 use tests::wait::until;
 use wire::Function;
 use wire::door::words;
@@ -102,17 +104,51 @@ async fn a_program_that_is_taken_out_is_out_at_once_and_its_neighbours_stay() {
     goes.ask("list", json!({})).await.unwrap();
 
     std::fs::write(&programs, before).unwrap();
-    let stack = std::sync::Mutex::new(&mut kit.stack);
-    until("the program is cut off", || {
-        stack.lock().unwrap().keep_programs();
+    kit.stack.keep_programs();
+    until("the program is cut off", || async {
         let state = goes.client.connection_state();
-        async move { if state == async_nats::connection::State::Connected { Err(state) } else { Ok(()) } }
+        if state == State::Connected { Err(state) } else { Ok(()) }
     })
     .await;
     let url = kit.stack.settings.nats_url.clone();
     let again = async_nats::ConnectOptions::with_nkey(goes.seed.clone()).connect(&url).await;
     assert!(again.is_err(), "it was let in once more");
     stays.ask("list", json!({})).await.unwrap();
+
+    // What the broker can't read changes nothing.
+    std::fs::write(&programs, "\"demo.broken\" { users: [").unwrap();
+    kit.stack.keep_programs();
+    stays.ask("list", json!({})).await.unwrap();
     kit.http.get("/pro-api/v2/tasks").await.expect(200);
     kit.stop().await;
+}
+
+#[tokio::test]
+async fn dev_lets_a_program_in_that_the_command_line_declares() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let dev = Dev::start(&data, &[]).await;
+    let declare = |name: &str, more: &[&str]| {
+        let mut command = std::process::Command::new(tests::program());
+        command.args(["program", "create", "--json", "--tenant", "demo", "--user", "ann", "--name", name]);
+        command.arg("--file").arg(data.join("broker/programs.conf")).args(more);
+        command.output().expect("the program runs")
+    };
+    let declared = declare("feeder", &["--scope", "Tasks,Admin"]);
+    let declared: Value = serde_json::from_slice(&declared.stdout).unwrap();
+    let (_, address) = dev.ready["nats"].as_str().unwrap().rsplit_once('@').unwrap();
+    let list = until("the program is let in", || async {
+        let seed = declared["seed"].as_str().unwrap().to_owned();
+        let client = async_nats::ConnectOptions::with_nkey(seed).connect(address).await;
+        let client = client.map_err(|error| error.to_string())?;
+        let answer =
+            client.request("tasklane.v1.list", "{}".into()).await.map_err(|error| error.to_string())?;
+        outcome(&answer).map_err(|refused| refused.text)
+    })
+    .await;
+    assert_eq!(list["total"], 0, "{list}");
+    for (name, more) in [("feeder", &[][..]), ("other", &["--scope", "Jobs"]), ("a.b", &[])] {
+        let refused = declare(name, more);
+        assert!(!refused.status.success() && refused.stdout.is_empty(), "{name}");
+    }
 }

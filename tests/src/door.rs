@@ -9,7 +9,7 @@ use serde_json::Value;
 use wire::permissions::Permissions;
 
 use crate::Kit;
-use crate::wait::{PATIENCE, until};
+use crate::wait::PATIENCE;
 
 /// A program that is let in.
 pub struct Program {
@@ -33,7 +33,7 @@ pub struct Refusal {
 }
 
 impl Program {
-    /// Declares a program as an operator does, and connects once the broker knows it.
+    /// Declares a program as an operator does, lets the broker know it, and connects.
     pub async fn new(kit: &mut Kit, tenant: &str, user: &str, name: &str, scopes: &[Scope]) -> Self {
         Self::hearing(kit, tenant, user, name, scopes, &[]).await
     }
@@ -56,19 +56,9 @@ impl Program {
             file: kit.stack.files.programs(),
         };
         let (declared, seed) = declare(&order).unwrap();
-        let url = kit.stack.settings.nats_url.clone();
-        let stack = std::sync::Mutex::new(&mut kit.stack);
-        let client = until("a program is let in", || {
-            stack.lock().unwrap().keep_programs();
-            let (seed, url) = (seed.clone(), url.clone());
-            async move {
-                let client =
-                    ConnectOptions::with_nkey(seed).connect(&url).await.map_err(|e| e.to_string())?;
-                client.request("$SRV.PING", "".into()).await.map_err(|e| e.to_string())?;
-                Ok::<_, String>(client)
-            }
-        })
-        .await;
+        kit.stack.keep_programs();
+        let client = ConnectOptions::with_nkey(seed.clone()).connect(&kit.stack.settings.nats_url).await;
+        let client = client.expect("a program is let in");
         Self { client, seed, permissions: declared.permissions() }
     }
 

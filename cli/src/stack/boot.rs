@@ -63,7 +63,8 @@ pub struct Stack {
     pub server: Option<Server>,
     /// The replicas, in the order in which they were started.
     pub replicas: Vec<Replica>,
-    programs: Programs,
+    /// The programs as the broker has been told of them.
+    programs: String,
     _lock: DataLock,
 }
 
@@ -80,7 +81,7 @@ impl Stack {
         let began = tokio::task::spawn_blocking(move || start_broker(options)).await;
         let (options, lock, files, server) = began.map_err(StackError::text)??;
         let storage = files.storage_bytes(options.settings.sizes.storage_bytes)?;
-        let programs = Programs::read(&files);
+        let programs = programs(&files);
         let mut settings = options.settings;
         settings.nats_url = server.url();
         settings.keys = files.keys();
@@ -200,13 +201,20 @@ impl Stack {
         }
     }
 
-    /// Lets the broker know of programs that were added to its configuration or taken out of it.
+    /// Lets the broker know of programs that were added to its configuration or taken out of it. A file that it
+    /// can't read leaves everything as it is.
     pub fn keep_programs(&mut self) {
-        if let Some(server) = &self.server
-            && self.programs.are_due(&self.files)
-            && !server.reload()
-        {
-            tracing::warn!("the broker could not be told to read its configuration");
+        let now = programs(&self.files);
+        if now == self.programs {
+            return;
+        }
+        self.programs = now;
+        let Some(server) = &self.server else { return };
+        for _ in 0..RELOADS {
+            if let Err(reason) = server.reload() {
+                tracing::error!(reason, "the broker goes on with the programs that it knows");
+                return;
+            }
         }
     }
 
@@ -260,30 +268,12 @@ impl Replica {
     }
 }
 
-/// How often the broker reads its configuration after a change. What a new account imports begins with the
-/// second time (nats-server 2.15.1), and two signals that meet on a busy machine count as one.
-const RELOADS: u8 = 3;
+/// How often the broker reads its configuration after a change: what a new account imports begins with the
+/// second time (nats-server 2.15.1).
+const RELOADS: usize = 2;
 
-/// The programs as the broker has been told of them.
-struct Programs {
-    text: String,
-    due: u8,
-}
-
-impl Programs {
-    fn read(files: &Files) -> Self {
-        Self { text: std::fs::read_to_string(files.programs()).unwrap_or_default(), due: 0 }
-    }
-
-    fn are_due(&mut self, files: &Files) -> bool {
-        let now = Self::read(files);
-        if now.text != self.text {
-            *self = Self { due: RELOADS, ..now };
-        }
-        let due = self.due > 0;
-        self.due = self.due.saturating_sub(1);
-        due
-    }
+fn programs(files: &Files) -> String {
+    std::fs::read_to_string(files.programs()).unwrap_or_default()
 }
 
 type Started = (StackOptions, DataLock, Files, Server);

@@ -1,7 +1,7 @@
 //! A broker as our child process: started until it is ready, stopped, killed and started again on its port.
 
 use crate::error::StartError;
-use crate::process::{last_lines, wait};
+use crate::process::{POLL, last_lines, wait};
 use crate::ready::{Listening, NotReady, wait_ready};
 use crate::spawn::Spawner;
 use nix::sys::signal::{Signal, kill};
@@ -11,10 +11,16 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// How long a broker may take to close its store before it is killed.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a broker may take to read its configuration anew.
+const RELOAD_TIME: Duration = Duration::from_secs(10);
+/// What it logs then.
+const RELOADED: &str = "Reloaded server configuration";
+const NOT_RELOADED: &str = "Failed to reload server configuration";
 /// How much of the log an error shows.
 const LOG_LINES: usize = 20;
 /// How much of the log's end is read for that, in bytes.
@@ -105,10 +111,25 @@ impl Server {
         self.end()
     }
 
-    /// Lets the broker read its configuration anew; whether it could be told. A configuration that is wrong changes
-    /// nothing, and the broker's log says so.
-    pub fn reload(&self) -> bool {
-        i32::try_from(self.child.id()).is_ok_and(|id| kill(Pid::from_raw(id), Signal::SIGHUP).is_ok())
+    /// Lets the broker read its configuration anew, and waits until it has.
+    ///
+    /// # Errors
+    /// What the broker says against it. It then goes on with the configuration that it had.
+    pub fn reload(&self) -> Result<(), String> {
+        let log = &self.options.log;
+        let known = fs::metadata(log).map_or(0, |file| file.len());
+        let id = i32::try_from(self.child.id()).map_err(|why| why.to_string())?;
+        kill(Pid::from_raw(id), Signal::SIGHUP).map_err(|why| why.to_string())?;
+        let deadline = Instant::now() + RELOAD_TIME;
+        while Instant::now() < deadline {
+            let said = text_after(log, known).map_err(|why| format!("{}: {why}", log.display()))?;
+            match said.lines().find(|line| line.contains(RELOADED) || line.contains(NOT_RELOADED)) {
+                Some(line) if line.contains(NOT_RELOADED) => return Err(line.to_owned()),
+                Some(_) => return Ok(()),
+                None => thread::sleep(POLL),
+            }
+        }
+        Err(format!("the broker did not read its configuration within {} s", RELOAD_TIME.as_secs()))
     }
 
     /// Kills the broker with SIGKILL and waits until it is gone, for tests of what a crash does.
@@ -242,4 +263,13 @@ fn tail(log: &Path, start: u64) -> String {
 
 fn prepare(doing: String) -> impl FnOnce(io::Error) -> StartError {
     move |error| StartError::Prepare { doing, error }
+}
+
+/// What stands in a file behind a place.
+fn text_after(path: &Path, place: u64) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(place))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -199,3 +199,21 @@ fn the_broker_ends_when_its_owner_is_killed() {
     let log = fs::read_to_string(folder.path().join("nats.log")).unwrap();
     assert!(log.contains("Server Exiting"), "it closed its store in order:\n{log}");
 }
+
+#[test]
+fn a_configuration_that_is_read_anew_is_in_force_or_said_to_be_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(options(folder.path())).unwrap();
+    let mut client = Client::connect(&server.url());
+    client.ping();
+    let config = options(folder.path()).config;
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{text}\nmax_connections: 1\n")).unwrap();
+    server.reload().unwrap();
+    server.reload().unwrap();
+    fs::write(&config, format!("{text}\nmax_connections: many\n")).unwrap();
+    let refused = server.reload().unwrap_err();
+    assert!(refused.contains("max_connections") || refused.contains("Failed to reload"), "{refused}");
+    client.stream.get_mut().write_all(b"PING\r\n").unwrap();
+    assert_eq!(client.line(), "PONG\r\n", "the one that was there stays");
+}
