@@ -225,6 +225,15 @@ pub enum SessionCommand {
         #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
         limit: u64,
     },
+    /// Start a session of a webui app, and say where its page is
+    Start {
+        /// The app
+        #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+        app: String,
+        /// Its version; without it, the one tagged as latest
+        #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+        version: Option<String>,
+    },
     /// Show one session
     Get {
         /// The session

@@ -59,6 +59,7 @@ fn the_contract_lines_are_accepted() {
         "tasklane lane list".to_owned(),
         "tasklane session list".to_owned(),
         "tasklane session list --all --limit 5".to_owned(),
+        "tasklane session start --app A --version 1.0 --json".to_owned(),
         format!("tasklane session get {id}"),
         format!("tasklane session logs {id} -f --contains x"),
         format!("tasklane session terminate {id}"),

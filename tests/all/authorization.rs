@@ -37,6 +37,7 @@ fn row(call: &Call) -> Option<Row> {
     }
     match operation {
         "create_task" | "create_task_latest_version" => row(&[403], &[403], &[404]),
+        "start_session" => row(&[403], &[403], &[404]),
         "get_task" | "get_task_response" | "get_logs" | "tail_logs" | "get_task_logs"
         | "download_task_logs" => row(&[200], &[404], &[404]),
         // Sessions are seen by their own user and by an Admin, whatever the rights on the app.
@@ -115,6 +116,7 @@ fn calls(task: &str, session: &str, key_id: &str) -> Vec<Call> {
                 "set_lane" => json!({ "retry_limit": 3 }),
                 "update_job" | "patch_job" => json!({ "priority": 1 }),
                 "set_setting" => json!({ "name": "max_jobs", "setting": "2" }),
+                "start_session" => json!({ "app": "spoken" }),
                 "set_scheduler" => json!({ "schedules": [] }),
                 _ => return Call { dialect, route, path, body: String::new() },
             };

@@ -27,6 +27,11 @@ fn the_tests_of_routing_session_pass() {
     unittest("routing-session");
 }
 
+#[test]
+fn the_tests_of_echo_page_pass() {
+    unittest("echo-page");
+}
+
 #[tokio::test]
 async fn the_second_task_of_routing_session_runs_in_the_process_of_the_first() {
     let kit = Kit::start().await;

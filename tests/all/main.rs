@@ -30,6 +30,7 @@ mod names;
 mod nats_door;
 mod nats_page;
 mod nats_rights;
+mod pages;
 mod permissions;
 mod restarts;
 mod runtime;

@@ -3,13 +3,13 @@
 use domain::session::list::SessionSummary;
 use domain::{Activity, SessionId, SessionKind};
 use http::Method;
-use serde_json::Value;
-use wire::calls::sessions::{RunnerStatus, Session};
+use serde_json::{Value, json};
+use wire::calls::sessions::{RunnerStatus, START_SECONDS, Session};
 
 use crate::arguments::SessionCommand;
 use crate::client::Ask;
 use crate::commands::logs::{self, Log};
-use crate::commands::{Context, list_in};
+use crate::commands::{Context, list_in, with_field};
 use crate::error::CliError;
 use crate::table::{fields, moment, table};
 use crate::url::{path, with_query};
@@ -22,6 +22,7 @@ pub async fn run(context: &Context, command: SessionCommand) -> Result<(), CliEr
     match command {
         SessionCommand::List { all: false, .. } => live(context).await,
         SessionCommand::List { all: true, limit } => all(context, limit).await,
+        SessionCommand::Start { app, version } => start(context, &app, version.as_deref()).await,
         SessionCommand::Get { id } => {
             let document = context.client.get(path_of(id)).await?;
             show(context, &document)
@@ -40,6 +41,29 @@ pub async fn run(context: &Context, command: SessionCommand) -> Result<(), CliEr
 
 fn path_of(id: SessionId) -> String {
     path(["tasklane", "v1", "sessions", &id.to_string()])
+}
+
+/// The addresses are those by which this program reaches the service: what the service takes for its own name
+/// may be that of something in between.
+async fn start(context: &Context, app: &str, version: Option<&str>) -> Result<(), CliError> {
+    let mut order = json!({ "app": app });
+    if let Some(version) = version {
+        order = with_field(order, "version", json!(version));
+    }
+    let ask = Ask::new(Method::POST, path(["tasklane", "v1", "sessions"])).json(&order).held(START_SECONDS);
+    let mut document = context.client.document(ask).await?;
+    let text =
+        |document: &Value, name: &str| document.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (path, url, open) = (text(&document, "path"), text(&document, "url"), text(&document, "open_url"));
+    let here = context.client.base().join(&path).map_err(CliError::Usage)?.to_string();
+    document = with_field(document, "open_url", json!(open.replacen(&url, &here, 1)));
+    document = with_field(document, "url", json!(here));
+    let id = text(&document, "session_id");
+    context.console.result(&document, || {
+        fields(vec![("session", id.clone()), ("open", text(&document, "open_url"))])
+    })?;
+    context.console.note(&format!("the link opens the page for twelve hours; end it: tasklane session terminate {id}"));
+    Ok(())
 }
 
 async fn live(context: &Context) -> Result<(), CliError> {

@@ -17,6 +17,10 @@ macro_rules! files {
 
 /// Each app with its files: all of its folder, so that publishing the folder again is the same version.
 const EXAMPLES: &[(&str, &[File])] = &[
+    (
+        "echo-page",
+        files!("echo-page": "README.md", "app.toml", "page.html", "server.py", "test_server.py", "websocket.py"),
+    ),
     ("hello", files!("hello": "README.md", "app.toml", "greet.sh", "fail.sh", "sleep.sh")),
     (
         "media",

@@ -23,7 +23,7 @@ impl Admin {
         latest: bool,
     ) -> Result<AdminReply, Error> {
         let manifest = self.manifest(&bundle).await?;
-        let runtime = runtime(&manifest)?;
+        let runtime = runtime(&manifest);
         let version = AppVersion {
             bundle,
             runtime,
@@ -99,20 +99,14 @@ fn declared((name, workflow): (&String, &bundle::manifest::Workflow)) -> (String
     (name.clone(), WorkflowDeclared { steps, required })
 }
 
-/// What this build can run. A bundle for another runtime is refused here, not when a task fails.
-fn runtime(manifest: &Manifest) -> Result<Runtime, Error> {
+/// The runtime of a manifest, as records have it.
+fn runtime(manifest: &Manifest) -> Runtime {
     match manifest.runtime {
-        bundle::manifest::Runtime::Command => Ok(Runtime::Command),
-        bundle::manifest::Runtime::Noop => Ok(Runtime::Noop),
-        bundle::manifest::Runtime::Session => Ok(Runtime::Session),
-        bundle::manifest::Runtime::Stream => Ok(Runtime::Stream),
-        bundle::manifest::Runtime::Webui => {
-            let message = format!(
-                "app.toml: runtime {} is not served by this version of Tasklane; it runs command, session, stream and noop apps",
-                manifest.runtime.as_str()
-            );
-            Err(Error::new(Code::BadRequest, message))
-        }
+        bundle::manifest::Runtime::Command => Runtime::Command,
+        bundle::manifest::Runtime::Noop => Runtime::Noop,
+        bundle::manifest::Runtime::Session => Runtime::Session,
+        bundle::manifest::Runtime::Stream => Runtime::Stream,
+        bundle::manifest::Runtime::Webui => Runtime::Webui,
     }
 }
 

@@ -232,6 +232,10 @@ fn resolve<'a>(app: &'a App, request: &CreateRequest) -> Result<(String, &'a App
         let message = format!("app {} is for stream tasks, which are created by name and started", app.name);
         return Err(Error::new(Code::BadRequest, message));
     }
+    if published.runtime == Runtime::Webui {
+        let message = format!("app {} {version} serves a page and runs no tasks; start it as a session", app.name);
+        return Err(Error::new(Code::BadRequest, message));
+    }
     if !published.services.is_empty() && !published.services.contains(&request.service) {
         let known = published.services.join(", ");
         let message = format!(

@@ -30,6 +30,8 @@ use crate::sessions::log_from_the_start;
 
 /// Large bodies that come in at once, and that go out at once. Each takes about a megabyte of memory.
 const STREAMS_MAX: usize = 128;
+/// WebSockets to pages at once.
+const RELAYS_MAX: usize = 1024;
 /// Logs that are followed at once.
 const TAILS_MAX: usize = 1024;
 /// How long a large body may wait for its place.
@@ -50,6 +52,8 @@ pub struct Forward {
     uploads: Arc<Semaphore>,
     pub(crate) downloads: Arc<Semaphore>,
     pub(crate) tails: Arc<Semaphore>,
+    /// Connections to pages that went on as something else than HTTP.
+    pub(crate) relays: Arc<Semaphore>,
     /// Streams without an end of their own end with it.
     pub(crate) stop: CancellationToken,
 }
@@ -68,6 +72,7 @@ impl Forward {
             uploads: Arc::new(Semaphore::new(STREAMS_MAX)),
             downloads: Arc::new(Semaphore::new(STREAMS_MAX)),
             tails: Arc::new(Semaphore::new(TAILS_MAX)),
+            relays: Arc::new(Semaphore::new(RELAYS_MAX)),
             stop: context.stop.clone(),
         }
     }

@@ -20,12 +20,14 @@ use service::master_key::MasterKey;
 use service::{Context, clock};
 use tokio::time::Instant;
 use wire::calls::logs::LogOf;
+use wire::names::PAGES;
 use wire::{Code, Error};
 
 use crate::forward::Forward;
 use crate::identity::Identity;
 use crate::input::{self, Body};
 use crate::output::{Content, Output};
+use crate::page::Pages;
 use crate::signers::{Signature, Signers};
 use crate::socket::{InRequest, Line};
 use crate::upload::Upload;
@@ -36,9 +38,10 @@ const IGNORED_BYTES_MAX: u64 = 64 * 1024;
 /// What every request goes through.
 pub struct Door {
     router: Router,
-    identity: Identity,
+    pub(crate) identity: Identity,
     signers: Signers,
-    forward: Forward,
+    pub(crate) forward: Forward,
+    pub(crate) pages: Pages,
 }
 
 /// A request whose route was found.
@@ -58,6 +61,7 @@ impl Door {
             identity: Identity::follow(&context.broker, pepper, context.settings.open_reads),
             signers: Signers::follow(&context.broker, master_key),
             forward: Forward::new(context),
+            pages: Pages::default(),
         }))
     }
 
@@ -76,6 +80,9 @@ impl Door {
         framed_twice: bool,
     ) -> Response<Output> {
         let began = Instant::now();
+        if request.uri().path().starts_with(PAGES) && !framed_twice {
+            return self.page(request, line, in_request).await;
+        }
         let (parts, body) = request.into_parts();
         let upload = Upload::new(body, line);
         let path = normal_path(parts.uri.path());
@@ -119,6 +126,16 @@ impl Door {
         Response::from_parts(head, Output::new(content, in_request))
     }
 
+    /// A session that was started, with what opens its page.
+    fn with_ticket(&self, outcome: Outcome, credential: Option<&str>) -> Outcome {
+        if let Outcome::Session(session) = outcome {
+            let ticket = self.identity.ticket(credential, session.id).unwrap_or_default();
+            Outcome::Started { session, ticket }
+        } else {
+            outcome
+        }
+    }
+
     /// The key comes first: nobody without one can make us read a body.
     async fn routed(
         &self,
@@ -158,7 +175,11 @@ impl Door {
         };
         let log = log_of(&plan);
         let asked = asked(&plan, &request, line.peer());
-        let outcome = self.forward.carry_out(plan, caller, content_type, body, asked).await?;
+        let is_start = matches!(plan, Plan::Session(SessionOrder::Start { .. }));
+        let mut outcome = self.forward.carry_out(plan, caller, content_type, body, asked).await?;
+        if is_start {
+            outcome = self.with_ticket(outcome, dialect.credential(&request));
+        }
         request.now = clock::now();
         let content = match (&outcome, log, caller) {
             (Outcome::Body(payload), ..) => Some(self.forward.content(payload).await?),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use broker::{Broker, Bucket, View};
 use dialects::Access;
-use domain::{Caller, Scope, Timestamp};
+use domain::{Caller, Scope, SessionId, Timestamp};
 use service::clock;
 use service::keys::{self, Pepper, Presented};
 use tokio::time::Instant;
@@ -50,6 +50,30 @@ impl Identity {
         check(&self.pepper, &presented, stored.as_deref(), scope, clock::now()).map(Some)
     }
 
+    /// What opens one page for twelve hours without the key that it is made from, which must stay valid.
+    pub fn ticket(&self, credential: Option<&str>, session: SessionId) -> Option<String> {
+        let key = keys::present(credential?)?.id;
+        let until = clock::now().plus_millis(TICKET_MILLIS).micros();
+        let seal = self.pepper.seal(&sealed(session, key, until));
+        Some(format!("{key}.{until}.{seal}"))
+    }
+
+    /// Whose ticket this is, if it opens the page.
+    pub async fn by_ticket(&self, ticket: &str, session: SessionId) -> Result<Caller, Error> {
+        let wrong = || refused("the ticket does not open this page, or not any more; start a session anew");
+        let mut parts = ticket.splitn(3, '.');
+        let (Some(key), Some(until), Some(seal)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(wrong());
+        };
+        let until = until.parse().map_err(|_| wrong())?;
+        let now = clock::now();
+        if !self.pepper.is_seal(&sealed(session, key, until), seal) || now.micros() >= until {
+            return Err(wrong());
+        }
+        let stored = self.stored(key).await?.ok_or_else(wrong)?;
+        valid(&stored, Some(Scope::Session), now)
+    }
+
     async fn stored(&self, id: &str) -> Result<Option<Arc<ApiKey>>, Error> {
         if self.unknown.has(id, Instant::now()) {
             return Ok(None);
@@ -60,6 +84,13 @@ impl Identity {
         }
         Ok(stored)
     }
+}
+
+/// How long a ticket opens its page.
+const TICKET_MILLIS: i64 = 12 * 3600 * 1000;
+
+fn sealed(session: SessionId, key: &str, until: i64) -> String {
+    format!("page {session} {key} {until}")
 }
 
 const NOT_VALID: &str = "the API key is not valid";
@@ -77,7 +108,11 @@ fn check(
     now: Timestamp,
 ) -> Result<Caller, Error> {
     let matches = pepper.matches(presented, stored.map(|key| key.hash.as_str()));
-    let key = stored.filter(|_| matches).ok_or_else(|| refused(NOT_VALID))?;
+    valid(stored.filter(|_| matches).ok_or_else(|| refused(NOT_VALID))?, scope, now)
+}
+
+/// The caller of a key, if it is valid at this moment and may be used for this.
+fn valid(key: &ApiKey, scope: Option<Scope>, now: Timestamp) -> Result<Caller, Error> {
     if key.revoked_at.is_some() {
         return Err(refused("the API key was revoked; ask for a new one"));
     }

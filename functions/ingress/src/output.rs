@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use broker::body::Bodies;
 use bytes::Bytes;
-use hyper::body::{Body, Frame, SizeHint};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use wire::Error;
 
@@ -18,6 +18,8 @@ pub enum Content {
     Whole(Bytes),
     /// An object.
     Object(Object),
+    /// What another server answers, passed on as it comes.
+    Passed(Incoming),
     /// Pieces of a text whose length nobody knows before its end.
     Pieces(mpsc::Receiver<Result<Bytes, Error>>),
 }
@@ -48,13 +50,19 @@ impl Content {
 /// The body of an answer, on the connection of its request.
 pub struct Output {
     content: Content,
-    _in_request: InRequest,
+    _in_request: Option<InRequest>,
 }
 
 impl Output {
     /// The body of the answer to this request.
     pub fn new(content: Content, in_request: InRequest) -> Self {
-        Self { content, _in_request: in_request }
+        Self { content, _in_request: Some(in_request) }
+    }
+
+    /// No body, on a connection that goes on as something else than HTTP: whoever has taken it over holds the
+    /// request.
+    pub fn upgraded() -> Self {
+        Self { content: Content::Whole(Bytes::new()), _in_request: None }
     }
 }
 
@@ -85,6 +93,20 @@ impl Object {
     }
 }
 
+/// The next bytes of a body from elsewhere; trailers stay where they are.
+fn poll_passed(body: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+    loop {
+        match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => return Poll::Ready(Some(Ok(data))),
+                Err(_) => continue,
+            },
+            Some(Err(error)) => return Poll::Ready(Some(Err(Error::unavailable(error)))),
+            None => return Poll::Ready(None),
+        }
+    }
+}
+
 /// The next piece that has something in it.
 fn poll_text(
     pieces: &mut mpsc::Receiver<Result<Bytes, Error>>,
@@ -111,6 +133,7 @@ impl Body for Output {
             Content::Whole(bytes) if bytes.is_empty() => None,
             Content::Whole(bytes) => Some(Ok(std::mem::take(bytes))),
             Content::Object(object) => ready!(object.poll_piece(cx)),
+            Content::Passed(body) => ready!(poll_passed(body, cx)),
             Content::Pieces(pieces) => ready!(poll_text(pieces, cx)),
         };
         Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
@@ -130,6 +153,7 @@ impl Output {
         match &self.content {
             Content::Whole(bytes) => Some(bytes.len() as u64),
             Content::Object(object) => Some(object.left),
+            Content::Passed(body) => body.size_hint().exact(),
             Content::Pieces(_) => None,
         }
     }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dialects::{Outcome, SessionOrder, log_events, log_text};
-use domain::Caller;
+use domain::{Caller, SessionId};
 use domain::session::list::{SessionQuery, SessionSummary};
 use tokio::sync::mpsc;
 use wire::Error;
 use wire::calls::logs::{LineFilter, LogOf, LogsReply, LogsRequest};
-use wire::calls::sessions::{LiveSessions, SessionPage, SessionsReply, SessionsRequest};
+use wire::calls::sessions::{LiveSessions, PagePlace, SessionPage, SessionsReply, SessionsRequest};
 
 use crate::forward::{Forward, PAGE_CALLS_MAX, place};
 use crate::output::Content;
@@ -29,6 +29,10 @@ impl Forward {
             SessionOrder::List(query) => self.session_page(&caller, query).await.map(Outcome::SessionPage),
             SessionOrder::Get { kind, id } => {
                 self.one_session(&SessionsRequest::Get { caller, kind, id }).await.map(Outcome::Session)
+            }
+            SessionOrder::Start { app, version } => {
+                let request = SessionsRequest::Start { caller, app, version };
+                self.one_session(&request).await.map(Outcome::Session)
             }
             SessionOrder::Terminate { kind, id } => {
                 self.one_session(&SessionsRequest::Terminate { caller, kind, id }).await.map(Outcome::Session)
@@ -50,6 +54,13 @@ impl Forward {
             return Err(strange());
         };
         Ok(live)
+    }
+
+    /// Where a page is served; its idle time begins anew.
+    pub(crate) async fn reach(&self, caller: &Caller, id: SessionId) -> Result<PagePlace, Error> {
+        let request = SessionsRequest::Reach { caller: caller.clone(), id };
+        let SessionsReply::Reached(place) = self.broker.call(&request).await? else { return Err(strange()) };
+        Ok(place)
     }
 
     async fn one_session(&self, request: &SessionsRequest) -> Result<Box<SessionSummary>, Error> {

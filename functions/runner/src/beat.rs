@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::Timestamp;
 use domain::board::{Heartbeat, RUNNER_LEASE_MS};
-use service::clock;
+use service::{clock, machine};
 use tokio::time::Instant;
 use wire::runner::Beat;
 use wire::subjects;
@@ -27,7 +27,7 @@ pub struct Origin {
 impl Origin {
     /// Now, on this machine.
     pub fn here() -> Self {
-        Self { started_at: clock::now(), host: host() }
+        Self { started_at: clock::now(), host: machine::host() }
     }
 }
 
@@ -61,9 +61,4 @@ pub async fn tell(runner: &Runner) {
     let origin = runner.origin.clone();
     let beat = Beat { heartbeat, host: origin.host, started_at: origin.started_at, processes };
     runner.broker.tell(subjects::beat(runner.id), &beat).await;
-}
-
-fn host() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
-    name.map(|name| name.trim().to_owned()).unwrap_or_else(|_| "unknown".to_owned())
 }

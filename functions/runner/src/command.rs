@@ -38,7 +38,7 @@ const FILE_BYTES_DEFAULT: u64 = 4 * 1024 * 1024 * 1024;
 
 /// Runs a task to its end; `None` if the claim is not ours any more or goes back.
 pub async fn run(runner: &Arc<Runner>, task: &Task, orders: Orders, reports: &Reports) -> Option<Ending> {
-    let app = match fetch(runner, task).await {
+    let app = match fetch(runner, &task.bundle).await {
         Ok(app) => app,
         Err(error) => return Some(outcome::not_started(error)),
     };
@@ -66,10 +66,10 @@ pub async fn run(runner: &Arc<Runner>, task: &Task, orders: Orders, reports: &Re
     ending
 }
 
-/// The app of a task, which is waited for while the broker is away.
-pub async fn fetch(runner: &Runner, task: &Task) -> Result<Arc<App>, String> {
+/// The app of a bundle, which is waited for while the broker is away.
+pub async fn fetch(runner: &Runner, bundle: &str) -> Result<Arc<App>, String> {
     for _ in 0..FETCH_TRIES {
-        match runner.bundles.get(&task.bundle).await {
+        match runner.bundles.get(bundle).await {
             Ok(app) => return Ok(app),
             Err(NoApp::Never(reason)) => return Err(reason),
             Err(NoApp::Later(error)) => tracing::warn!(%error, "a bundle could not be fetched; trying again"),

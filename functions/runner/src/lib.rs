@@ -122,6 +122,8 @@ async fn hear(runner: Arc<Runner>, mut told: Requests) {
             Ok(Told::Interrupt(task)) => runner.held.interrupt(&task),
             Ok(Told::Drop { key, epoch }) => runner.held.drop_claim(&key, epoch),
             Ok(Told::EndSession { session, why }) => runner.end_session(session, &why),
+            Ok(Told::StartSession(start)) => session::webui::begin(&runner, start),
+            Ok(Told::UseSession { session }) => runner.pool.is_used(session),
             Err(error) => tracing::error!(%error, "a message can't be read"),
         }
     }

@@ -34,7 +34,7 @@ pub async fn run(runner: &Arc<Runner>, task: &Task, orders: Orders, reports: &Re
     let Some(workflow) = task.workflow.clone() else {
         return Some(outcome::not_started("the task has no steps"));
     };
-    let app = match command::fetch(runner, task).await {
+    let app = match command::fetch(runner, &task.bundle).await {
         Ok(app) => app,
         Err(error) => return Some(outcome::not_started(error)),
     };

@@ -1,11 +1,14 @@
 //! `sessions`: tells which processes run where, from the heartbeats of the runners; lists the sessions that were
-//! and are, with what `status` knows; and ends one by telling its runner.
+//! and are, with what `status` knows; starts those
+//! that serve a page, and ends one by telling its runner.
+
+mod page;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use broker::Broker;
+use broker::{Broker, Bucket, View};
 use domain::board::RUNNER_LEASE_MS;
 use domain::session::list::{SessionQuery, SessionSummary};
 use domain::{Caller, RunnerId, SessionId, SessionKind};
@@ -16,7 +19,9 @@ use wire::calls::sessions::{
     session_not_found,
 };
 use wire::calls::status::{StatusReply, StatusRequest};
+use wire::records::App;
 use wire::runner::{Beat, Told};
+use wire::topology::APPS;
 use wire::{Code, Error, subjects};
 
 /// Rows of a page whose caller named no limit, and the most that one page has.
@@ -35,7 +40,8 @@ type Beats = Arc<Mutex<HashMap<RunnerId, (Beat, Instant)>>>;
 /// Serves until it is stopped.
 pub async fn run(context: Context) -> Result<(), RunError> {
     let function =
-        Sessions { broker: context.broker.clone(), beats: Beats::default(), listening_since: Instant::now() };
+        Sessions { broker: context.broker.clone(), beats: Beats::default(), listening_since: Instant::now(),
+        apps: View::follow(Bucket::new(&context.broker, APPS)) };
     tokio::spawn(listen(function.broker.clone(), Arc::clone(&function.beats)));
     serve(&context, move |request| {
         let function = function.clone();
@@ -49,6 +55,7 @@ struct Sessions {
     broker: Broker,
     beats: Beats,
     listening_since: Instant,
+    apps: View<App>,
 }
 
 async fn listen(broker: Broker, beats: Beats) {
@@ -84,6 +91,12 @@ impl Sessions {
             SessionsRequest::Get { caller, kind, id } => {
                 self.one(&caller, kind, id).await.map(Box::new).map(SessionsReply::Session)
             }
+            SessionsRequest::Start { caller, app, version } => {
+                self.start(&caller, &app, version).await.map(Box::new).map(SessionsReply::Session)
+            }
+            SessionsRequest::Reach { caller, id } => {
+                self.reach(&caller, id).await.map(SessionsReply::Reached)
+            }
             SessionsRequest::Terminate { caller, kind, id } => {
                 self.terminate(&caller, kind, id).await.map(Box::new).map(SessionsReply::Session)
             }
@@ -92,21 +105,20 @@ impl Sessions {
 
     /// What the heartbeats say of one tenant, and all runners.
     fn live(&self, tenant: &str) -> Result<LiveSessions, Error> {
+        self.with_beats(|beats| {
+            let mut sessions = of_tenant(beats.clone(), tenant);
+            sessions.sort_by_key(|session| (session.process.created_at, session.process.session));
+            let mut runners: Vec<RunnerStatus> = beats.map(runner_status).collect();
+            runners.sort_by_key(|runner| (runner.started_at, runner.runner));
+            LiveSessions { sessions, runners }
+        })
+    }
+
+    /// Looks at the latest heartbeat of every live runner.
+    fn with_beats<T>(&self, look: impl FnOnce(Live<'_>) -> T) -> Result<T, Error> {
         let beats = self.beats.lock().map_err(|_| Error::internal("a listener failed"))?;
-        let live = || beats.values().filter(|(_, at)| is_live(*at)).map(|(beat, _)| beat);
-        let mut sessions: Vec<Session> = live()
-            .flat_map(|beat| beat.processes.iter().map(move |process| (beat, process)))
-            .filter(|(_, process)| process.of.tenant == tenant)
-            .map(|(beat, process)| Session {
-                process: process.clone(),
-                runner: beat.heartbeat.runner,
-                host: beat.host.clone(),
-            })
-            .collect();
-        sessions.sort_by_key(|session| (session.process.created_at, session.process.session));
-        let mut runners: Vec<RunnerStatus> = live().map(runner_status).collect();
-        runners.sort_by_key(|runner| (runner.started_at, runner.runner));
-        Ok(LiveSessions { sessions, runners })
+        let live: Vec<&Beat> = beats.values().filter(|(_, at)| is_live(*at)).map(|(beat, _)| beat).collect();
+        Ok(look(live.iter().copied()))
     }
 
     async fn page(&self, caller: &Caller, query: SessionQuery) -> Result<SessionPage, Error> {
@@ -181,6 +193,20 @@ impl Sessions {
         }
         Ok(())
     }
+}
+
+/// The latest heartbeats of live runners.
+type Live<'l> = std::iter::Copied<std::slice::Iter<'l, &'l Beat>>;
+
+fn of_tenant<'l>(beats: impl Iterator<Item = &'l Beat>, tenant: &str) -> Vec<Session> {
+    let processes = beats.flat_map(|beat| beat.processes.iter().map(move |process| (beat, process)));
+    let own = processes.filter(|(_, process)| process.of.tenant == tenant);
+    own.map(|(beat, process)| Session {
+        process: process.clone(),
+        runner: beat.heartbeat.runner,
+        host: beat.host.clone(),
+    })
+    .collect()
 }
 
 fn runner_status(beat: &Beat) -> RunnerStatus {

@@ -255,6 +255,13 @@ pub enum Outcome {
     SessionPage(SessionPage),
     /// One session.
     Session(Box<SessionSummary>),
+    /// A session that serves a page was started.
+    Started {
+        /// The session.
+        session: Box<SessionSummary>,
+        /// What opens its page to whoever has no key at hand, as a browser.
+        ticket: String,
+    },
     /// Administration.
     Admin(AdminReply),
     /// How the service is.

@@ -18,6 +18,13 @@ pub enum SessionOrder {
         /// Which.
         id: SessionId,
     },
+    /// Start one that serves a page. Outcome: `Started`.
+    Start {
+        /// Of which app.
+        app: String,
+        /// Of which version; `None` is the one tagged as latest.
+        version: Option<String>,
+    },
     /// End one with all its processes. Outcome: `Session`.
     Terminate {
         /// What it is for.

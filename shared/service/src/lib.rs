@@ -9,6 +9,7 @@ pub mod door;
 pub mod ids;
 pub mod keys;
 pub mod lease;
+pub mod machine;
 pub mod master_key;
 pub mod outbound;
 pub mod runs;

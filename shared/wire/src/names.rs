@@ -1,4 +1,7 @@
-//! Free names (apps, versions, lanes) as tokens of keys and subjects, so that no name can be misrouted.
+//! Free names (apps, versions, lanes) as tokens of keys and subjects, so that no name can be misrouted; and
+//! where pages are.
+
+use domain::SessionId;
 
 /// One token for any text: letters, digits, `-` and `_` stay, every other byte becomes `=` and two hex
 /// digits. The result never holds `.`, `*`, `>`, space or control characters, and is never empty.
@@ -37,6 +40,14 @@ pub fn text(token: &str) -> Option<String> {
     }
     String::from_utf8(bytes).ok()
 }
+
+/// Where the page of a session is on the listener of `ingress`: `/webui/6f9f…/`.
+pub fn page_path(session: SessionId) -> String {
+    format!("{PAGES}{session}/")
+}
+
+/// Below this are the pages of sessions.
+pub const PAGES: &str = "/webui/";
 
 /// The most characters an app, version or service name may have.
 pub const NAME_CHARS_MAX: usize = 128;

@@ -26,6 +26,24 @@ pub enum Told {
         /// Who ended it, as `terminated by user ann`.
         why: String,
     },
+    /// Start a session that serves a page, unless it was started already.
+    StartSession(SessionStart),
+    /// Somebody looks at the page of this session: its idle time begins anew.
+    UseSession {
+        /// The session.
+        session: SessionId,
+    },
+}
+
+/// A session that is to be started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionStart {
+    /// The id that it gets.
+    pub session: SessionId,
+    /// Whose it is, and of which app version.
+    pub of: SessionOf,
+    /// The bundle of that version.
+    pub bundle: String,
 }
 
 /// Reports about several claims, on their way to the function `report`: what a runner has to say at one moment.

@@ -215,8 +215,8 @@ fn bucket(
 /// Every stream for the given sizes.
 pub fn streams(sizes: Sizes) -> Vec<Stream> {
     use Function::{
-        Admin, Amend, Callbacks, Create, Delete, Ingress, Interrupt, Logs, Report, Runner, Schedule, Status,
-        Topics,
+        Admin, Amend, Callbacks, Create, Delete, Ingress, Interrupt, Logs, Report, Runner, Schedule, Sessions,
+        Status, Topics,
     };
     let bucket = |name: &str, holds: &str, percent, written_by: &[Function], read_by: &[Function]| {
         bucket(sizes, name, holds, percent, (written_by, read_by))
@@ -234,7 +234,7 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
     let task_writers = [Create, Amend, Schedule, Report, Interrupt, Delete];
     let task_readers = [Create, Amend, Schedule, Report, Interrupt, Delete, Callbacks, Status, Logs, Topics];
     let active = [Schedule, Callbacks];
-    let app_readers = [Create, Amend, Status, Interrupt, Delete, Logs, Admin];
+    let app_readers = [Create, Amend, Status, Interrupt, Delete, Logs, Sessions, Admin];
     let mut all = vec![
         bucket(TASKS, "task records, key <tenant>.<task id>", 25, &task_writers, &task_readers),
         bucket(APPS, "apps, key <tenant>.<app>", 1, &[Admin], &app_readers),

@@ -4,12 +4,13 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use domain::{Epoch, SessionId, Task, TaskId, TaskKey};
+use domain::{Epoch, Task, TaskId, TaskKey};
 use nix::errno::Errno;
 use tokio::process::ChildStderr;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::process::Wanted;
 use crate::Runner;
 use crate::lines::Lines;
 use crate::logs::Sink;
@@ -31,21 +32,15 @@ pub struct SessionLog {
 }
 
 impl SessionLog {
-    /// Begins to read, for this task at first.
-    pub fn begin(
-        runner: &Arc<Runner>,
-        tenant: &str,
-        session: SessionId,
-        task: &Task,
-        pipe: ChildStderr,
-    ) -> Self {
+    /// Begins to read, for the task that the session is started for.
+    pub fn begin(runner: &Arc<Runner>, wanted: &Wanted<'_>, pipe: ChildStderr) -> Self {
         let (changes, changed) = mpsc::unbounded_channel();
         let reader = Reader {
             runner: Arc::clone(runner),
-            own: TaskKey::new(tenant, TaskId(session.0)),
+            own: TaskKey::new(&wanted.of.tenant, TaskId(wanted.id.0)),
             lines: Lines::new(pipe),
             whole: None,
-            current: Some((task.key(), task.epoch)),
+            current: wanted.task.map(|task| (task.key(), task.epoch)),
             sink: None,
         };
         Self { changes, reading: tokio::spawn(reader.read(changed)) }
@@ -95,6 +90,8 @@ impl Reader {
                 change = changes.recv() => match change {
                     Some(Change::Begin(key, epoch)) => {
                         self.read_what_is_there();
+                        // What was said before is none of this task's last words.
+                        self.whole.as_mut().and_then(Sink::take_last);
                         self.current = Some((key, epoch));
                     }
                     Some(Change::End(told)) => {
@@ -102,7 +99,7 @@ impl Reader {
                         self.current = None;
                         let last = match self.sink.take() {
                             Some(sink) => sink.close().await,
-                            None => None,
+                            None => self.whole.as_mut().and_then(Sink::take_last),
                         };
                         let _ = told.send(last);
                     }

@@ -10,12 +10,13 @@ mod record;
 mod response;
 mod rest;
 mod talk;
+pub mod webui;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::task::input::Ending;
-use domain::{SessionId, SessionOf, SessionState, Task};
+use domain::{SessionId, SessionKind, SessionOf, SessionState, Task};
 use keeper::Exit;
 use session_protocol::{Fault, State};
 use tokio::sync::watch;
@@ -27,7 +28,7 @@ use crate::reports::Reports;
 use crate::{Runner, outcome};
 
 pub use pool::Pool;
-use process::{NotStarted, Session};
+use process::{NotStarted, Session, Wanted};
 pub use record::record_ended;
 use response::NoResult;
 use rest::After;
@@ -48,14 +49,23 @@ pub enum Stop {
 }
 
 /// Waits for an order that stops the task, or for the end of its session.
-async fn stopped(orders: &mut Orders, asked_to_end: &mut watch::Receiver<Option<String>>) -> Stop {
+async fn stopped(
+    orders: Option<&mut Orders>,
+    asked_to_end: &mut watch::Receiver<Option<String>>,
+) -> Stop {
     tokio::select! {
-        order = orders.order.wait_for(|order| *order > Order::EndSolve) => match order {
-            Ok(order) => Stop::Ordered(*order),
-            // Whoever gives the orders has let go of the claim.
-            Err(_) => Stop::Ordered(Order::Drop),
-        },
+        order = ordered(orders) => Stop::Ordered(order),
         why = asked(asked_to_end) => Stop::Asked(why),
+    }
+}
+
+/// Waits for an order that stops the task; for ever where there is none to stop.
+async fn ordered(orders: Option<&mut Orders>) -> Order {
+    let Some(orders) = orders else { return std::future::pending().await };
+    match orders.order.wait_for(|order| *order > Order::EndSolve).await {
+        Ok(order) => *order,
+        // Whoever gives the orders has let go of the claim.
+        Err(_) => Order::Drop,
     }
 }
 
@@ -80,7 +90,7 @@ enum Outcome {
 
 /// Runs a task to its end; `None` if the claim is not ours any more or goes back.
 pub async fn run(runner: &Arc<Runner>, task: &Task, orders: Orders, reports: &Reports) -> Option<Ending> {
-    let app = match command::fetch(runner, task).await {
+    let app = match command::fetch(runner, &task.bundle).await {
         Ok(app) => app,
         Err(error) => return Some(outcome::not_started(error)),
     };
@@ -130,7 +140,12 @@ async fn acquire(
             session.log.begin_task(task);
             Ok(session)
         }
-        None => process::start(runner, task, app, orders).await,
+        None => {
+            // The claim names a session, and that is the one which is started for it.
+            let id = task.session.unwrap_or(SessionId(task.id.0));
+            let (kind, task, orders) = (SessionKind::Task, Some(task), Some(orders));
+            process::start(runner, Wanted { id, kind, of: &of, app, task, orders }).await
+        }
     }
 }
 
@@ -154,7 +169,7 @@ async fn work(
             Ok(Ok(done)) => return Outcome::Done(done),
             Ok(Err(_)) | Err(_) => return Outcome::Exited(exit),
         },
-        stop = stopped(&mut orders, &mut seat.asked_to_end) => return Outcome::Stopped(stop),
+        stop = stopped(Some(&mut orders), &mut seat.asked_to_end) => return Outcome::Stopped(stop),
         () = grace_is_over(&mut interrupted) => return Outcome::Deaf,
     };
     match spoken {

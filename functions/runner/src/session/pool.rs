@@ -33,12 +33,16 @@ struct Group {
 struct Place {
     process: Process,
     asked_to_end: watch::Sender<Option<String>>,
+    /// When somebody last looked at its page.
+    used_at: Instant,
 }
 
 #[derive(Default)]
 struct Inner {
     groups: HashMap<SessionOf, Group>,
     places: HashMap<SessionId, Place>,
+    /// The last sessions with a page that this runner was told to start: it may be told twice.
+    begun: VecDeque<SessionId>,
     draining: bool,
 }
 
@@ -49,6 +53,9 @@ pub struct Pool {
     inner: Mutex<Inner>,
     count: watch::Sender<usize>,
 }
+
+/// Told starts that are remembered: a start is told again for a minute at the most.
+const BEGUN_MAX: usize = 1024;
 
 /// A session's place in the pool, which is free again when this is dropped.
 pub struct Seat {
@@ -73,14 +80,21 @@ impl Pool {
     }
 
     /// A new session takes its place.
-    pub fn enter(self: &Arc<Self>, id: SessionId, kind: SessionKind, task: &Task, now: Timestamp) -> Seat {
+    pub fn enter(
+        self: &Arc<Self>,
+        id: SessionId,
+        kind: SessionKind,
+        of: &SessionOf,
+        task: Option<&Task>,
+        now: Timestamp,
+    ) -> Seat {
         let process = Process {
             session: id,
             kind,
             activity: Activity::Starting,
-            of: SessionOf::task(task),
-            task: Some(task.id),
-            service: Some(task.service.clone()),
+            of: of.clone(),
+            task: task.map(|task| task.id),
+            service: task.map(|task| task.service.clone()),
             pid: None,
             port: None,
             tasks: 0,
@@ -88,7 +102,7 @@ impl Pool {
             started_at: None,
         };
         let (sender, asked_to_end) = watch::channel(None);
-        self.with(|inner| inner.places.insert(id, Place { process, asked_to_end: sender }));
+        self.with(|inner| inner.places.insert(id, Place { process, asked_to_end: sender, used_at: Instant::now() }));
         Seat { pool: Arc::clone(self), id, asked_to_end }
     }
 
@@ -169,6 +183,29 @@ impl Pool {
         self.with(|inner| inner.groups.entry(of.clone()).or_default().start_time = Some(time));
     }
 
+    /// Notes that a session with a page is to be started; false if that is known already, or all end.
+    pub fn begin(&self, id: SessionId) -> bool {
+        self.with(|inner| {
+            if inner.draining || inner.begun.contains(&id) {
+                return false;
+            }
+            if inner.begun.len() >= BEGUN_MAX {
+                inner.begun.pop_front();
+            }
+            inner.begun.push_back(id);
+            true
+        })
+    }
+
+    /// Somebody looks at the page of a session.
+    pub fn is_used(&self, id: SessionId) {
+        self.with(|inner| {
+            if let Some(place) = inner.places.get_mut(&id) {
+                place.used_at = Instant::now();
+            }
+        });
+    }
+
     /// Asks a session to end, whatever it does; false if it is not here.
     pub fn end_session(&self, id: SessionId, why: &str) -> bool {
         self.with(|inner| match inner.places.get(&id) {
@@ -188,6 +225,10 @@ impl Pool {
             let resting: Vec<Idle> =
                 inner.groups.values_mut().flat_map(|group| group.idle.drain(..)).collect();
             resting.iter().for_each(|idle| inner.ask_to_end(idle.id, DRAINED));
+            let has_page = |place: &&Place| place.process.kind == SessionKind::Webui;
+            for place in inner.places.values().filter(has_page) {
+                place.asked_to_end.send_replace(Some(DRAINED.to_owned()));
+            }
         });
     }
 
@@ -252,6 +293,16 @@ impl Seat {
     /// Its process is ready since then.
     pub fn is_ready(&self, at: Timestamp) {
         self.change(|process| process.started_at = Some(at));
+    }
+
+    /// It serves its page.
+    pub fn serves(&self) {
+        self.change(|process| process.activity = Activity::Busy);
+    }
+
+    /// When somebody last looked at its page.
+    pub fn used_at(&self) -> Option<Instant> {
+        self.pool.with(|inner| inner.places.get(&self.id).map(|place| place.used_at))
     }
 
     /// It runs this task now.

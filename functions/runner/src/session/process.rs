@@ -10,6 +10,7 @@ use keeper::{Kept, Launch};
 use service::clock;
 use session_protocol::{Client, base_of};
 use tokio::time::Instant;
+use wire::names::page_path;
 use wire::records::SessionRecord;
 
 use super::ids::Ids;
@@ -31,6 +32,8 @@ const LOOK_LAST: Duration = Duration::from_millis(25);
 const PORT_TRIES: usize = 3;
 /// How long a session stays without a task, unless its app says otherwise (seed 000: 5 min).
 const IDLE_DEFAULT: Duration = Duration::from_secs(300);
+/// The same of one that serves a page: people think longer than schedulers.
+const PAGE_IDLE_DEFAULT: Duration = Duration::from_secs(30 * 60);
 
 /// A session with its process. Whoever owns it may use it; dropping it kills the process.
 pub struct Session {
@@ -60,42 +63,52 @@ pub enum NotStarted {
     Stopped(Stop),
 }
 
+/// What session is wanted.
+#[derive(Clone, Copy)]
+pub struct Wanted<'s> {
+    pub id: SessionId,
+    pub kind: SessionKind,
+    pub of: &'s SessionOf,
+    pub app: &'s App,
+    /// The task that it is started for; none for one that serves a page.
+    pub task: Option<&'s Task>,
+    /// What reaches that task meanwhile.
+    pub orders: Option<&'s Orders>,
+}
+
 /// What of a session there is before it is ready.
 struct Starting<'s> {
     runner: &'s Arc<Runner>,
-    task: &'s Task,
-    app: &'s App,
+    wanted: Wanted<'s>,
     session: &'s manifest::Session,
-    id: SessionId,
     seat: Seat,
     files: Files,
     created_at: Timestamp,
 }
 
-/// Starts a session for a task and waits until it is ready.
-pub async fn start(
-    runner: &Arc<Runner>,
-    task: &Task,
-    app: &App,
-    orders: &Orders,
-) -> Result<Session, NotStarted> {
+/// Starts a session and waits until it is ready.
+pub async fn start(runner: &Arc<Runner>, wanted: Wanted<'_>) -> Result<Session, NotStarted> {
+    let Wanted { id, kind, of, app, task, .. } = wanted;
     let Some(session) = &app.manifest.session else {
-        return Err(NotStarted::Failed(format!("app {} {} has no [session]", task.app, task.version)));
+        return Err(NotStarted::Failed(format!("app {} {} has no [session]", of.app, of.version)));
     };
-    // The claim names a session, and that is the one which is started for it.
-    let id = task.session.unwrap_or(SessionId(task.id.0));
     let no_room = |error| NotStarted::Failed(format!("the runner has no room to work: {error}"));
     let files = runner.work.files(id).map_err(no_room)?;
     let created_at = clock::now();
-    let seat = runner.pool.enter(id, SessionKind::Task, task, created_at);
-    let starting = Starting { runner, task, app, session, id, seat, files, created_at };
-    match starting.start(orders).await {
+    let seat = runner.pool.enter(id, kind, of, task, created_at);
+    let starting = Starting { runner, wanted, session, seat, files, created_at };
+    match starting.start().await {
         Ok((client, kept, log)) => Ok(starting.ready(client, kept, log)),
         Err(not_started) => {
             starting.files.remove();
-            if let NotStarted::Failed(message) = &not_started {
+            let ended = match &not_started {
+                NotStarted::Failed(message) => Some((SessionState::Failed, message)),
+                NotStarted::Stopped(Stop::Asked(why)) => Some((SessionState::Terminated, why)),
+                NotStarted::Stopped(Stop::Ordered(_)) => None,
+            };
+            if let Some((state, message)) = ended {
                 let ended = SessionRecord {
-                    state: SessionState::Failed,
+                    state,
                     ended_at: Some(clock::now()),
                     message: Some(message.clone()),
                     ..starting.record()
@@ -108,7 +121,7 @@ pub async fn start(
 }
 
 impl Starting<'_> {
-    async fn start(&self, orders: &Orders) -> Result<(Client, Kept, SessionLog), NotStarted> {
+    async fn start(&self) -> Result<(Client, Kept, SessionLog), NotStarted> {
         for _ in 0..PORT_TRIES {
             let port = port::free().map_err(|e| NotStarted::Failed(format!("no port is free: {e}")))?;
             let begun = Instant::now();
@@ -117,9 +130,9 @@ impl Starting<'_> {
             self.seat.has_process(kept.pid(), port);
             let no_pipe = || NotStarted::Failed("the session's output can't be read".to_owned());
             let pipe = kept.take_stderr().ok_or_else(no_pipe)?;
-            let log = SessionLog::begin(self.runner, &self.task.tenant, self.id, self.task, pipe);
+            let log = SessionLog::begin(self.runner, &self.wanted, pipe);
             let mut client = Client::new(port, base_of(self.session.ready.as_deref()));
-            if let Err(not_ready) = self.wait(&mut client, &mut kept, orders).await {
+            if let Err(not_ready) = self.wait(&mut client, &mut kept).await {
                 kept.stop().await;
                 let exit = kept.wait().await;
                 let last = log.end_task().await;
@@ -137,10 +150,10 @@ impl Starting<'_> {
             let keeper_pid = kept.keeper_pid();
             let stranger = tokio::task::spawn_blocking(move || port::is_anothers(port, keeper_pid)).await;
             if !stranger.unwrap_or(false) {
-                self.runner.pool.note_start_time(&SessionOf::task(self.task), begun.elapsed());
+                self.runner.pool.note_start_time(self.wanted.of, begun.elapsed());
                 return Ok((client, kept, log));
             }
-            tracing::warn!(port, session = %self.id, "another process answers on the port of a session");
+            tracing::warn!(port, session = %self.wanted.id, "another process answers on the port of a session");
             kept.stop().await;
             kept.wait().await;
         }
@@ -149,12 +162,12 @@ impl Starting<'_> {
         ))
     }
 
-    async fn wait(&self, client: &mut Client, kept: &mut Kept, orders: &Orders) -> Result<(), NotReady> {
-        let (mut orders, mut asked) = (orders.clone(), self.seat.asked_to_end.clone());
+    async fn wait(&self, client: &mut Client, kept: &mut Kept) -> Result<(), NotReady> {
+        let (mut orders, mut asked) = (self.wanted.orders.cloned(), self.seat.asked_to_end.clone());
         let mut seen = String::new();
         tokio::select! {
             _ = kept.wait() => Err(NotReady::Exited),
-            stop = super::stopped(&mut orders, &mut asked) => Err(NotReady::Stopped(stop)),
+            stop = super::stopped(orders.as_mut(), &mut asked) => Err(NotReady::Stopped(stop)),
             () = is_ready(client, self.session.ready.as_deref(), &mut seen) => Ok(()),
             () = tokio::time::sleep(READY_TIME) => {
                 let seconds = READY_TIME.as_secs();
@@ -169,29 +182,34 @@ impl Starting<'_> {
             ("PATH", self.runner.path.clone()),
             ("HOME", scratch.clone()),
             ("LANG", "C.UTF-8".to_owned()),
-            ("TASKLANE_TENANT", self.task.tenant.clone()),
+            ("TASKLANE_TENANT", self.wanted.of.tenant.clone()),
             (MARKER, scratch),
         ];
-        let port = port.to_string();
+        let mut env: BTreeMap<String, String> =
+            env.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+        if self.wanted.kind == SessionKind::Webui {
+            env.insert("TASKLANE_BASE_PATH".to_owned(), page_path(self.wanted.id));
+        }
+        let (port, app) = (port.to_string(), self.wanted.app);
         Launch {
             command: self.session.command.iter().map(|part| part.replace("{port}", &port)).collect(),
-            env: env.map(|(name, value)| (name.to_owned(), value)).into_iter().collect::<BTreeMap<_, _>>(),
-            working_directory: self.app.folder.clone(),
+            env,
+            working_directory: app.folder.clone(),
             stdin: "/dev/null".into(),
             stdout: None,
             status_fd: None,
-            fence: Some(work::fence(&self.runner.hidden, &self.app.folder, &self.files)),
-            limits: command::limits(&self.app.manifest.limits),
+            fence: Some(work::fence(&self.runner.hidden, &app.folder, &self.files)),
+            limits: command::limits(&app.manifest.limits),
             stop_grace_ms: command::stop_grace_ms(),
         }
     }
 
     fn record(&self) -> SessionRecord {
         SessionRecord {
-            id: self.id,
-            kind: SessionKind::Task,
+            id: self.wanted.id,
+            kind: self.wanted.kind,
             state: SessionState::Running,
-            of: SessionOf::task(self.task),
+            of: self.wanted.of.clone(),
             runner: self.runner.id,
             host: self.runner.origin.host.clone(),
             created_at: self.created_at,
@@ -208,13 +226,16 @@ impl Starting<'_> {
         let recorded = Recorded::begin(self.runner, SessionRecord { started_at: Some(now), ..self.record() });
         self.seat.is_ready(now);
         Session {
-            id: self.id,
-            of: SessionOf::task(self.task),
+            id: self.wanted.id,
+            of: self.wanted.of.clone(),
             client,
             kept,
             log,
             seat: self.seat,
-            idle: self.session.idle.unwrap_or(IDLE_DEFAULT),
+            idle: self.session.idle.unwrap_or(match self.wanted.kind {
+                SessionKind::Task => IDLE_DEFAULT,
+                SessionKind::Webui => PAGE_IDLE_DEFAULT,
+            }),
             max_tasks: self.session.max_tasks,
             ready_at: Instant::now(),
             tasks: 0,

@@ -58,7 +58,8 @@ pub async fn rest(runner: Arc<Runner>, session: Session, after: After) {
     }
 }
 
-fn ended(exit: Exit) -> (SessionState, String) {
+/// What the end of a process means that had no task.
+pub fn ended(exit: Exit) -> (SessionState, String) {
     let state = if exit.code == Some(0) { SessionState::Finished } else { SessionState::Failed };
     (state, format!("its process ended by itself: {}", outcome::ended(exit, None)))
 }

@@ -37,7 +37,7 @@ pub struct Claim<'c> {
 
 /// Runs a task until it is stopped; `None` if the claim is not ours any more or goes back.
 pub async fn run(runner: &Arc<Runner>, task: &Task, mut orders: Orders, reports: &Reports) -> Option<Ending> {
-    let app = match command::fetch(runner, task).await {
+    let app = match command::fetch(runner, &task.bundle).await {
         Ok(app) => app,
         Err(error) => return Some(outcome::not_started(error)),
     };

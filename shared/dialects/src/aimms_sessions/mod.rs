@@ -142,6 +142,7 @@ impl Dialect for V1 {
             | Outcome::Interrupted(_)
             | Outcome::LogTail(_)
             | Outcome::Sessions(_)
+            | Outcome::Started { .. }
             | Outcome::Admin(_)
             | Outcome::Health(_)
             | Outcome::Stream(_)

@@ -99,6 +99,7 @@ impl Dialect for V1 {
             | Outcome::Sessions(_)
             | Outcome::SessionPage(_)
             | Outcome::Session(_)
+            | Outcome::Started { .. }
             | Outcome::Admin(_)
             | Outcome::Health(_)
             | Outcome::Jobs(_)

@@ -207,6 +207,7 @@ impl Dialect for V2 {
             | Outcome::Sessions(_)
             | Outcome::SessionPage(_)
             | Outcome::Session(_)
+            | Outcome::Started { .. }
             | Outcome::Admin(_)
             | Outcome::Health(_)
             | Outcome::Jobs(_)

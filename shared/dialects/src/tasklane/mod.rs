@@ -5,10 +5,12 @@ mod list;
 mod model;
 mod request;
 
+use domain::session::list::SessionSummary;
 use domain::{Caller, Scope};
 use http::{Method, Response, StatusCode};
 use serde_json::json;
 use wire::Error;
+use wire::names::page_path;
 use wire::calls::admin::AdminReply;
 use wire::calls::logs::LogsReply;
 
@@ -47,6 +49,7 @@ static ROUTES: &[Route] = &[
     route(Method::GET, "/tasklane/v1/tasks/{id}/logs", "get_logs", TASKS, BodyKind::None),
     route(Method::GET, "/tasklane/v1/tasks/{id}/logs/tail", "tail_logs", TASKS, BodyKind::None),
     route(Method::GET, "/tasklane/v1/sessions", "list_sessions", SESSION, BodyKind::None),
+    route(Method::POST, "/tasklane/v1/sessions", "start_session", SESSION, SMALL),
     route(Method::GET, "/tasklane/v1/sessions/{session_id}", "get_session", SESSION, BodyKind::None),
     route(Method::DELETE, "/tasklane/v1/sessions/{session_id}", "terminate_session", SESSION, BodyKind::None),
     route(
@@ -120,6 +123,7 @@ impl Dialect for V1 {
                 answer::json(ok, &json!({ "sessions": page.sessions, "total": page.total }))
             }
             Outcome::Session(session) => answer::json(ok, &session),
+            Outcome::Started { session, ticket } => started(request, &session, &ticket),
             Outcome::Admin(reply) => admin(&reply),
             Outcome::Health(health) => {
                 answer::json(if health.broker { ok } else { StatusCode::SERVICE_UNAVAILABLE }, &health)
@@ -137,6 +141,24 @@ impl Dialect for V1 {
         answer::error(error)
     }
 }
+
+/// Where the page is, as the caller reaches this service.
+fn started(request: &Request<'_>, session: &SessionSummary, ticket: &str) -> Response<Vec<u8>> {
+    let scheme = request.header("x-forwarded-proto").filter(|scheme| *scheme == "https").unwrap_or("http");
+    let base = request.header("host").map(|host| format!("{scheme}://{host}")).unwrap_or_default();
+    let path = page_path(session.id);
+    let started = json!({
+        "session_id": session.id,
+        "path": path,
+        "url": format!("{base}{path}"),
+        "open_url": format!("{base}{path}?{TICKET}={ticket}"),
+        "session": session,
+    });
+    answer::json(StatusCode::CREATED, &started)
+}
+
+/// The parameter by which a browser shows its ticket, once.
+pub const TICKET: &str = "ticket";
 
 /// To a client that comes again for a log of which it has seen the end: that it need not come any more.
 fn tail(request: &Request<'_>, first: &LogsReply) -> Response<Vec<u8>> {

@@ -40,6 +40,14 @@ pub(super) fn plan(operation: &str, request: &Request<'_>, caller: Option<&Calle
             Ok(Plan::Session(SessionOrder::List(query)))
         }
         "list_sessions" => Ok(Plan::Sessions),
+        "start_session" => {
+            let fields = Fields::parse(request.body, &["app", "version"])?;
+            let version = fields.text("version").ok();
+            Ok(Plan::Session(SessionOrder::Start {
+                app: name("app", fields.text("app")?)?,
+                version: version.map(|version| name("version", version)).transpose()?,
+            }))
+        }
         "get_session" => {
             let id = request.session_id("session_id")?;
             Ok(Plan::Session(SessionOrder::Get { kind: None, id }))

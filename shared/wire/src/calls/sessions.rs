@@ -33,6 +33,22 @@ pub enum SessionsRequest {
         /// Which.
         id: SessionId,
     },
+    /// Start one that serves a page; answered when its process is ready.
+    Start {
+        /// Who asks.
+        caller: Caller,
+        /// Of which app.
+        app: String,
+        /// Of which version; `None` is the one tagged as latest.
+        version: Option<String>,
+    },
+    /// Where the page of a session is served. To ask is to use it: its idle time begins anew.
+    Reach {
+        /// Who asks.
+        caller: Caller,
+        /// Which session.
+        id: SessionId,
+    },
     /// End one with all its processes; answered when it has ended.
     Terminate {
         /// Who asks.
@@ -54,6 +70,17 @@ pub enum SessionsReply {
     Page(SessionPage),
     /// One session, as it is now.
     Session(Box<SessionSummary>),
+    /// Where a page is served.
+    Reached(PagePlace),
+}
+
+/// Where the page of a session is served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PagePlace {
+    /// The machine.
+    pub host: String,
+    /// The port of its loopback interface.
+    pub port: u16,
 }
 
 /// One page of a list of sessions.
@@ -116,12 +143,16 @@ impl Call for SessionsRequest {
 
     fn deadline_seconds(&self) -> u64 {
         match self {
-            Self::Live { .. } => 5,
+            Self::Live { .. } | Self::Reach { .. } => 5,
             Self::List { .. } | Self::Get { .. } => 10,
             Self::Terminate { .. } => TERMINATE_SECONDS + 5,
+            Self::Start { .. } => START_SECONDS + 5,
         }
     }
 }
+
+/// How long a session may take until its page is there: longer than its runner waits for it.
+pub const START_SECONDS: u64 = 70;
 
 /// How long a session may take to end once it is told to: longer than the grace of its processes.
 pub const TERMINATE_SECONDS: u64 = 20;
