@@ -59,7 +59,8 @@ async fn a_page_is_started_seen_and_terminated() {
     let none = http.get("/pro/session-manager/v1/sessions/task").await.expect(200).json();
     assert_eq!(none["total"], 0, "{none}");
     until("its log has a line", || async {
-        let log = http.get(&format!("/pro/session-manager/v1/sessions/logs/webui/{id}")).await.expect(200).json();
+        let log =
+            http.get(&format!("/pro/session-manager/v1/sessions/logs/webui/{id}")).await.expect(200).json();
         let said = log["logs"][0]["message"].as_str().is_some_and(|text| text.contains("served on port"));
         if said { Ok(()) } else { Err(log) }
     })
@@ -209,7 +210,8 @@ async fn no_process_of_a_page_outlives_its_stack() {
     publish(&kit.http, "page", "5m").await;
     start(&kit.http, "page").await;
     let live = kit.http.get("/tasklane/v1/sessions").await.expect(200).json();
-    let pid = nix::unistd::Pid::from_raw(i32::try_from(live["sessions"][0]["pid"].as_i64().unwrap()).unwrap());
+    let pid =
+        nix::unistd::Pid::from_raw(i32::try_from(live["sessions"][0]["pid"].as_i64().unwrap()).unwrap());
     assert!(nix::sys::signal::kill(pid, None).is_ok());
     kit.stop().await;
     assert_eq!(nix::sys::signal::kill(pid, None), Err(nix::errno::Errno::ESRCH));

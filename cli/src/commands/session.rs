@@ -52,17 +52,20 @@ async fn start(context: &Context, app: &str, version: Option<&str>) -> Result<()
     }
     let ask = Ask::new(Method::POST, path(["tasklane", "v1", "sessions"])).json(&order).held(START_SECONDS);
     let mut document = context.client.document(ask).await?;
-    let text =
-        |document: &Value, name: &str| document.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |document: &Value, name: &str| {
+        document.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
     let (path, url, open) = (text(&document, "path"), text(&document, "url"), text(&document, "open_url"));
     let here = context.client.base().join(&path).map_err(CliError::Usage)?.to_string();
     document = with_field(document, "open_url", json!(open.replacen(&url, &here, 1)));
     document = with_field(document, "url", json!(here));
     let id = text(&document, "session_id");
-    context.console.result(&document, || {
-        fields(vec![("session", id.clone()), ("open", text(&document, "open_url"))])
-    })?;
-    context.console.note(&format!("the link opens the page for twelve hours; end it: tasklane session terminate {id}"));
+    context
+        .console
+        .result(&document, || fields(vec![("session", id.clone()), ("open", text(&document, "open_url"))]))?;
+    context
+        .console
+        .note(&format!("the link opens the page for twelve hours; end it: tasklane session terminate {id}"));
     Ok(())
 }
 

@@ -233,7 +233,8 @@ fn resolve<'a>(app: &'a App, request: &CreateRequest) -> Result<(String, &'a App
         return Err(Error::new(Code::BadRequest, message));
     }
     if published.runtime == Runtime::Webui {
-        let message = format!("app {} {version} serves a page and runs no tasks; start it as a session", app.name);
+        let message =
+            format!("app {} {version} serves a page and runs no tasks; start it as a session", app.name);
         return Err(Error::new(Code::BadRequest, message));
     }
     if !published.services.is_empty() && !published.services.contains(&request.service) {

@@ -36,13 +36,24 @@ const CONNECT_TIME: Duration = Duration::from_secs(2);
 const ANSWER_TIME: Duration = Duration::from_secs(120);
 /// What is between two ends of one connection, and what shows who the visitor is.
 const NOT_PASSED: [&str; 10] = [
-    "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "apikey",
-    "api-key", "x-forwarded-prefix",
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "apikey",
+    "api-key",
+    "x-forwarded-prefix",
 ];
 
 /// Where pages are, as it was a moment ago.
 #[derive(Default)]
-pub struct Pages(Mutex<HashMap<(String, String, bool, SessionId), (PagePlace, Instant)>>);
+pub struct Pages(Mutex<HashMap<Visitor, (PagePlace, Instant)>>);
+
+/// Tenant, user, whether it is an Admin, and the session that is looked at.
+type Visitor = (String, String, bool, SessionId);
 
 /// A page that is asked for: the session, and the path within it.
 struct Asked<'u> {
@@ -93,13 +104,20 @@ impl Door {
         let place = self.place(&caller, asked.id).await?;
         if place.host != machine::host() {
             let host = place.host;
-            return Err(Error::unavailable(format!("the page is on {host}, where another ingress serves it")));
+            return Err(Error::unavailable(format!(
+                "the page is on {host}, where another ingress serves it"
+            )));
         }
         self.pass(request, &asked, place.port, caller).await
     }
 
     /// Who looks: by the key, by a ticket in the address, or by the cookie that it became.
-    async fn visitor(&self, headers: &HeaderMap, shown: Option<&str>, id: SessionId) -> Result<Caller, Error> {
+    async fn visitor(
+        &self,
+        headers: &HeaderMap,
+        shown: Option<&str>,
+        id: SessionId,
+    ) -> Result<Caller, Error> {
         let key = headers.get("apikey").and_then(|value| value.to_str().ok());
         match (key, shown.map(str::to_owned).or_else(|| ticket_in(headers))) {
             (None, Some(ticket)) => self.identity.by_ticket(&ticket, id).await,
@@ -162,7 +180,8 @@ impl Door {
         let answer = timeout(ANSWER_TIME, sender.send_request(Request::from_parts(parts, body))).await;
         let answer = answer.map_err(|_| Error { code: Code::Timeout, ..silent("no answer".to_owned()) })?;
         let mut answer = answer.map_err(|error| silent(error.to_string()))?;
-        let upgraded = (answer.status() == StatusCode::SWITCHING_PROTOCOLS).then(|| answer.headers().get(UPGRADE).cloned());
+        let upgraded = (answer.status() == StatusCode::SWITCHING_PROTOCOLS)
+            .then(|| answer.headers().get(UPGRADE).cloned());
         let server_side = hyper::upgrade::on(&mut answer);
         clean_answer(answer.headers_mut());
         match (client_side, upgraded) {
@@ -170,7 +189,7 @@ impl Door {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
                 answer.headers_mut().extend(protocol.map(|protocol| (UPGRADE, protocol)));
                 let relay = relay::Relay::new(&self.forward, caller, asked.id, client_side, server_side)?;
-                Ok(Visit::Upgrade(answer.map(drop), relay))
+                Ok(Visit::Upgrade(answer.map(drop), Box::new(relay)))
             }
             (None, Some(_)) => Err(silent("it switched protocols unasked".to_owned())),
             (_, None) => Ok(Visit::Answer(answer.map(Content::Passed))),
@@ -180,7 +199,7 @@ impl Door {
 
 enum Visit {
     Answer(Response<Content>),
-    Upgrade(Response<()>, relay::Relay),
+    Upgrade(Response<()>, Box<relay::Relay>),
 }
 
 /// What is no id is no session, so the answer is the same.
@@ -204,7 +223,8 @@ fn bad_path() -> Error {
 
 fn redirect(to: &str, cookie: Option<&str>) -> Visit {
     let mut answer = Response::new(Content::Whole(Bytes::new()));
-    *answer.status_mut() = if cookie.is_some() { StatusCode::SEE_OTHER } else { StatusCode::PERMANENT_REDIRECT };
+    *answer.status_mut() =
+        if cookie.is_some() { StatusCode::SEE_OTHER } else { StatusCode::PERMANENT_REDIRECT };
     let headers = [(LOCATION, Some(to)), (SET_COOKIE, cookie)];
     for (name, value) in headers {
         let value = value.and_then(|value| HeaderValue::from_str(value).ok());

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dialects::{Outcome, SessionOrder, log_events, log_text};
-use domain::{Caller, SessionId};
 use domain::session::list::{SessionQuery, SessionSummary};
+use domain::{Caller, SessionId};
 use tokio::sync::mpsc;
 use wire::Error;
 use wire::calls::logs::{LineFilter, LogOf, LogsReply, LogsRequest};

@@ -107,7 +107,9 @@ impl Forward {
             Ok(SessionsReply::Live(live)) => {
                 live.sessions.iter().any(|s| s.process.task == Some(id) && s.process.pid.is_some())
             }
-            Ok(SessionsReply::Page(_) | SessionsReply::Session(_) | SessionsReply::Reached(_)) | Err(_) => false,
+            Ok(SessionsReply::Page(_) | SessionsReply::Session(_) | SessionsReply::Reached(_)) | Err(_) => {
+                false
+            }
         }
     }
 }

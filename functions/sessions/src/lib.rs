@@ -39,9 +39,12 @@ type Beats = Arc<Mutex<HashMap<RunnerId, (Beat, Instant)>>>;
 
 /// Serves until it is stopped.
 pub async fn run(context: Context) -> Result<(), RunError> {
-    let function =
-        Sessions { broker: context.broker.clone(), beats: Beats::default(), listening_since: Instant::now(),
-        apps: View::follow(Bucket::new(&context.broker, APPS)) };
+    let function = Sessions {
+        broker: context.broker.clone(),
+        beats: Beats::default(),
+        listening_since: Instant::now(),
+        apps: View::follow(Bucket::new(&context.broker, APPS)),
+    };
     tokio::spawn(listen(function.broker.clone(), Arc::clone(&function.beats)));
     serve(&context, move |request| {
         let function = function.clone();

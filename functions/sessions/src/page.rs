@@ -35,7 +35,10 @@ impl Sessions {
             if seen.is_none() && look.is_multiple_of(LOOKS_PER_TELLING) {
                 if let Some(ended) = self.ended(caller, id, look).await? {
                     let why = ended.message.unwrap_or_else(|| ended.state.name().to_owned());
-                    return Err(Error::new(Code::Conflict, format!("session {id} could not be started: {why}")));
+                    return Err(Error::new(
+                        Code::Conflict,
+                        format!("session {id} could not be started: {why}"),
+                    ));
                 }
                 // What a runner is told may be lost; told twice it starts once.
                 self.broker.tell(subjects::runner(runner), &Told::StartSession(start.clone())).await;
@@ -50,7 +53,12 @@ impl Sessions {
     }
 
     /// The session, if it has come to its end already. At the first look there can't be one.
-    async fn ended(&self, caller: &Caller, id: SessionId, look: u32) -> Result<Option<SessionSummary>, Error> {
+    async fn ended(
+        &self,
+        caller: &Caller,
+        id: SessionId,
+        look: u32,
+    ) -> Result<Option<SessionSummary>, Error> {
         if look == 0 {
             return Ok(None);
         }

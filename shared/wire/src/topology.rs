@@ -215,8 +215,8 @@ fn bucket(
 /// Every stream for the given sizes.
 pub fn streams(sizes: Sizes) -> Vec<Stream> {
     use Function::{
-        Admin, Amend, Callbacks, Create, Delete, Ingress, Interrupt, Logs, Report, Runner, Schedule, Sessions,
-        Status, Topics,
+        Admin, Amend, Callbacks, Create, Delete, Ingress, Interrupt, Logs, Report, Runner, Schedule,
+        Sessions, Status, Topics,
     };
     let bucket = |name: &str, holds: &str, percent, written_by: &[Function], read_by: &[Function]| {
         bucket(sizes, name, holds, percent, (written_by, read_by))

@@ -49,10 +49,7 @@ pub enum Stop {
 }
 
 /// Waits for an order that stops the task, or for the end of its session.
-async fn stopped(
-    orders: Option<&mut Orders>,
-    asked_to_end: &mut watch::Receiver<Option<String>>,
-) -> Stop {
+async fn stopped(orders: Option<&mut Orders>, asked_to_end: &mut watch::Receiver<Option<String>>) -> Stop {
     tokio::select! {
         order = ordered(orders) => Stop::Ordered(order),
         why = asked(asked_to_end) => Stop::Asked(why),

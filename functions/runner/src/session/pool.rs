@@ -102,7 +102,9 @@ impl Pool {
             started_at: None,
         };
         let (sender, asked_to_end) = watch::channel(None);
-        self.with(|inner| inner.places.insert(id, Place { process, asked_to_end: sender, used_at: Instant::now() }));
+        self.with(|inner| {
+            inner.places.insert(id, Place { process, asked_to_end: sender, used_at: Instant::now() })
+        });
         Seat { pool: Arc::clone(self), id, asked_to_end }
     }
 

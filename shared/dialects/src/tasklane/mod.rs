@@ -10,9 +10,9 @@ use domain::{Caller, Scope};
 use http::{Method, Response, StatusCode};
 use serde_json::json;
 use wire::Error;
-use wire::names::page_path;
 use wire::calls::admin::AdminReply;
 use wire::calls::logs::LogsReply;
+use wire::names::page_path;
 
 use self::model::Task;
 use crate::{Access, BodyKind, Dialect, Outcome, Plan, Request, Route, answer, headers, log};
