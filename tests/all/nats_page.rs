@@ -49,7 +49,7 @@ async fn the_python_of_the_page_runs() {
         .map(|line| if line.is_empty() { "\n".to_owned() } else { format!("    {line}\n") })
         .collect();
     let script = format!("import asyncio\n\n\nasync def main():\n{indented}\n\nasyncio.run(main())\n");
-    let out = python(&kit, program.seed, script).await;
+    let out = python(&kit, program.seed, script, 0).await;
     for line in [
         "completed Hello, Ada!",
         "interrupted: yes",
@@ -65,12 +65,12 @@ async fn the_python_of_the_page_runs() {
     kit.stop().await;
 }
 
-/// What a script prints that is given a program's seed.
-async fn python(kit: &Kit, seed: String, script: String) -> String {
+/// What a script prints that is given a program's seed, and a number.
+async fn python(kit: &Kit, seed: String, script: String, argument: usize) -> String {
     let url = kit.stack.settings.nats_url.clone();
     let run = tokio::task::spawn_blocking(move || {
         let mut python = Command::new(environment().join("bin/python"));
-        python.args(["-c", &script]).env("NATS_URL", url).env("NATS_SEED", seed);
+        python.args(["-c", &script, &argument.to_string()]).env("NATS_URL", url).env("NATS_SEED", seed);
         python.output().expect("python runs")
     });
     let output = tokio::time::timeout(PATIENCE * 3, run).await.expect("the script ends").unwrap();
@@ -84,7 +84,7 @@ async fn the_schemas_of_the_micro_services_are_what_the_functions_do() {
     let (kit, program) = stage().await;
     let script = std::fs::read_to_string(root().join("tests/nats/schemas.py")).unwrap();
     let endpoints: usize = Function::ALL.into_iter().map(|function| words(function).len()).sum();
-    let out = python(&kit, program.seed, script).await;
+    let out = python(&kit, program.seed, script, endpoints).await;
     assert_eq!(out, format!("{endpoints} endpoints\n"));
     kit.stop().await;
 }
