@@ -66,9 +66,11 @@ async def main():
         ("create", {"app": "hello", "service": "greet", "priority": 11}),
         ("status", {}),
         ("status", {"id": task, "wait": -1}),
+        ("status", {"id": task, "wait": 61}),
         ("list", {"states": ["done"]}),
         ("list", {"limit": 0}),
         ("logs", {"id": task, "limit": 1001}),
+        ("logs", {"id": task, "wait": 31}),
         ("interrupt", {"id": task, "kind": "kill"}),
     ]:
         await ask(word, request, allowed=False)

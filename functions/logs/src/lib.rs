@@ -42,7 +42,8 @@ pub async fn run(context: Context) -> Result<(), RunError> {
         let function = asked.clone();
         async move {
             let limit = door::limit(limit, LINES_DEFAULT, LINES_MAX)?;
-            let (of, wait_ms) = (LogOf::Task { id, run }, wait.saturating_mul(1000));
+            let wait = door::wait(wait, WAIT_MAX.as_secs())?;
+            let (of, wait_ms) = (LogOf::Task { id, run }, wait.as_secs() * 1000);
             let (filter, count) = (LineFilter::default(), false);
             function.handle(LogsRequest { caller, of, offset, limit, wait_ms, filter, count }).await
         }

@@ -15,7 +15,7 @@ use wire::calls::status::TaskStatus;
 use wire::door::{replies, requests};
 use wire::{Code, Error};
 
-use crate::Status;
+use crate::{Status, WAIT_MAX};
 
 /// Everything that programs can ask here.
 pub(crate) fn endpoints(function: &Arc<Status>) -> Vec<Endpoint> {
@@ -38,7 +38,8 @@ pub(crate) fn endpoints(function: &Arc<Status>) -> Vec<Endpoint> {
 
 impl Status {
     async fn one_for(&self, caller: Caller, ask: requests::Status) -> Result<replies::Task, Error> {
-        let status = self.named(&caller, ask.id, ask.run, Duration::from_secs(ask.wait)).await?;
+        let wait = door::wait(ask.wait, WAIT_MAX.as_secs())?;
+        let status = self.named(&caller, ask.id, ask.run, wait).await?;
         Ok(replies::Task::of(status, clock::now()))
     }
 

@@ -3,6 +3,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use broker::Broker;
 use broker::call::{Incoming, Requests};
@@ -115,6 +116,14 @@ pub fn limit(asked: Option<u64>, usual: u64, most: u64) -> Result<u64, Error> {
         return Ok(limit);
     }
     Err(Error::new(Code::BadRequest, format!("limit is a whole number from 1 to {most}")))
+}
+
+/// How long a request is to wait.
+pub fn wait(seconds: u64, most: u64) -> Result<Duration, Error> {
+    if seconds <= most {
+        return Ok(Duration::from_secs(seconds));
+    }
+    Err(Error::new(Code::BadRequest, format!("wait is a whole number of seconds from 0 to {most}")))
 }
 
 /// A function's door, with every subscription that it needs.
