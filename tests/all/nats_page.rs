@@ -52,6 +52,7 @@ async fn the_python_of_the_page_runs() {
     let out = python(&kit, program.seed, script, 0).await;
     for line in [
         "completed Hello, Ada!",
+        "Hello, Charles!",
         "interrupted: yes",
         "this service always fails",
         "404: app hello 1.0 has no service gret; its services are fail, greet, sleep",

@@ -48,7 +48,7 @@ async def main():
         return reply
 
     order = {"app": "hello", "service": "greet", "version": "1.0", "input": {"a": [1]}, "priority": 3}
-    order |= {"run_at": "2026-01-01T00:00:00Z", "content_type": "text/plain", "idempotency_key": "k"}
+    order |= {"run_at": "2026-01-01T00:00:00Z", "content_type": "text/plain", "idempotency_key": "k", "wait": 0}
     task = (await ask("create", order))["id"]
     await ask("status", {"id": task, "wait": 10, "run": 0, "tenant": "demo"})
     await ask("response", {"id": task})
@@ -64,6 +64,7 @@ async def main():
         ("create", {"app": "hello"}),
         ("create", {"app": "hello", "service": "greet", "pririty": 3}),
         ("create", {"app": "hello", "service": "greet", "priority": 11}),
+        ("create", {"app": "hello", "service": "greet", "wait": 61}),
         ("status", {}),
         ("status", {"id": task, "wait": -1}),
         ("status", {"id": task, "wait": 61}),

@@ -8,8 +8,9 @@ use domain::task::state::Origin;
 use domain::task::timing::Timing;
 use domain::{Caller, Payload, TaskId};
 use service::body::{digest, inline};
-use service::{clock, ids};
+use service::{clock, door, ids};
 use wire::calls::create::{CreateReply, CreateRequest, Target};
+use wire::calls::status::{StatusReply, StatusRequest};
 use wire::door::{replies, requests};
 use wire::{Code, Error};
 
@@ -19,12 +20,32 @@ use crate::Create;
 const CONTENT_TYPE_CHARS_MAX: usize = 256;
 /// The most characters of an idempotency key, as over REST.
 const KEY_CHARS_MAX: usize = 255;
+/// Programs that wait at one replica at once: half of those that it answers at once.
+pub const WAITS_AT_ONCE: usize = 512;
+/// The longest wait, as `status` has it.
+const WAIT_SECONDS_MAX: u64 = 60;
 const JSON: &str = "application/json";
 
 impl Create {
-    /// Takes in what a program asks for.
+    /// Takes in what a program asks for, and waits for its end if the program does.
     pub(crate) async fn ask(&self, caller: Caller, order: requests::Create) -> Result<replies::Task, Error> {
-        let CreateReply { task, repeated } = self.take_in(caller, order).await?;
+        let wait = door::wait(order.wait, WAIT_SECONDS_MAX)?;
+        let CreateReply { task, repeated } = self.take_in(caller.clone(), order).await?;
+        // Too many who wait must not keep others from creating: they are told at once, and may ask `status`.
+        if !wait.is_zero()
+            && let Ok(_place) = self.waits.try_acquire()
+        {
+            let wait_ms = wait.as_secs() * 1000;
+            let ask = StatusRequest::Get { caller, id: task.id, run: Some(task.run), wait_ms };
+            // The task is taken in: that the wait failed is no reason to say that it is not.
+            match self.broker.call(&ask).await {
+                Ok(StatusReply::Task(status)) => {
+                    return Ok(replies::Task { repeated, ..replies::Task::of(status, clock::now()) });
+                }
+                Ok(_) => tracing::error!("status answered something else where one task was asked for"),
+                Err(error) => tracing::warn!(%error, "a created task could not be waited for"),
+            }
+        }
         Ok(replies::Task { repeated, ..replies::Task::new(Summary::from(&task), clock::now()) })
     }
 

@@ -8,6 +8,8 @@ mod streams;
 mod submissions;
 mod workflows;
 
+use std::sync::Arc;
+
 use broker::body::Bodies;
 use broker::{Broker, Bucket, Known, Tasks, View};
 use domain::access::rights_on;
@@ -21,6 +23,7 @@ use domain::{Caller, Epoch, Right, Task, TaskId, TaskKey, TaskState};
 use service::door::Endpoint;
 use service::outbound::Outbound;
 use service::{Context, RunError, clock, serve_with_door};
+use tokio::sync::Semaphore;
 use wire::calls::create::{CreateReply, CreateRequest, Target};
 use wire::records::{App, AppVersion};
 use wire::topology::{APPS, BODIES, LANES, app_key, lane_key, tasks_lane};
@@ -46,6 +49,7 @@ pub async fn run(context: Context) -> Result<(), RunError> {
         gauge: Gauge::follow(&context.broker),
         outbound: context.settings.outbound.clone(),
         bodies: Bodies::new(&context.broker, BODIES),
+        waits: Arc::new(Semaphore::new(door::WAITS_AT_ONCE)),
     };
     let (asked, letters, calls) = (function.clone(), function.clone(), function.clone());
     let endpoints = vec![
@@ -76,6 +80,7 @@ struct Create {
     room: Room,
     outbound: Outbound,
     bodies: Bodies,
+    waits: Arc<Semaphore>,
 }
 
 impl Create {

@@ -30,7 +30,8 @@ pub fn calls(function: Function) -> &'static [Function] {
         Function::Interrupt => &[Status],
         Function::Delete => &[Status, Topics],
         Function::Amend => &[Status, Schedule, Topics],
-        Function::Create => &[Topics],
+        // A program may wait for the end of what it creates.
+        Function::Create => &[Status, Topics],
         Function::Logs => &[Status, Sessions],
         // Which sessions there were is known from the tasks, too.
         Function::Sessions => &[Status],

@@ -67,10 +67,8 @@ impl Doors {
 
     /// One task from its creation to its result, as a program with an account of its own asks for it.
     pub async fn by_nats(&self) -> Result<(), StackError> {
-        let create = json!({ "app": "bench", "service": "run", "text": self.body });
-        let created = self.ask(requests::Create::WORD, &create).await?;
-        let ask = json!({ "id": created.get("id"), "wait": WAIT_SECONDS });
-        let ended = self.ask(requests::Status::WORD, &ask).await?;
+        let create = json!({ "app": "bench", "service": "run", "text": self.body, "wait": WAIT_SECONDS });
+        let ended = self.ask(requests::Create::WORD, &create).await?;
         match ended.get("state").and_then(Value::as_str) {
             Some("completed") => Ok(()),
             _ => Err(StackError::Text(format!("the task did not complete: {ended}"))),

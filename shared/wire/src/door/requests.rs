@@ -44,6 +44,9 @@ pub struct Create {
     /// The caller's key for repeating the request safely.
     #[serde(default)]
     pub idempotency_key: Option<String>,
+    /// Wait up to so many seconds for its end; at most 60. A submission is never waited for.
+    #[serde(default)]
+    pub wait: u64,
 }
 
 /// One task.

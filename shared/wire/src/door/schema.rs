@@ -56,6 +56,7 @@ pub(super) fn create() -> Value {
             "priority": number(1, 10, "1 first, 10 last"),
             "run_at": moment("Not before this moment"),
             "idempotency_key": text("The same key and the same request give the same task"),
+            "wait": wait("the end of the task"),
         }),
     )
 }
