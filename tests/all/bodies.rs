@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use sha2::{Digest, Sha256};
 use tests::Kit;
-use tests::apps::shell_app;
+use tests::apps::{noop_app, shell_app};
 use tests::http::Http;
 use tests::process::serve_ingress;
 use tests::raw::Raw;
@@ -50,6 +50,45 @@ async fn forty_megabytes_pass_an_ingress_unchanged_and_without_being_held() {
     .await;
     let growth = most.saturating_sub(before);
     assert!(growth < 20 * MEGABYTE as u64, "grew by {} MB", growth / MEGABYTE as u64);
+    ingress.signal(Signal::SIGTERM);
+    assert!(ingress.until_ended().await.success());
+    kit.stop().await;
+}
+
+/// Sends so many bytes in chunks, as a client that does not know their number, and gives the status.
+async fn send_chunked(http: &Http, bytes: usize) -> u16 {
+    let mut raw = Raw::connect(http).await;
+    raw.send(raw.head("POST /pro-api/v2/tasks/noop/run", "Transfer-Encoding: chunked\r\n\r\n")).await;
+    let mut left = bytes;
+    let zeros = vec![0; MEGABYTE];
+    while left > 0 {
+        let count = left.min(MEGABYTE);
+        let sent = raw.send(format!("{count:x}\r\n")).await && raw.send(&zeros[..count]).await;
+        if !sent || !raw.send("\r\n").await {
+            break;
+        }
+        left -= count;
+    }
+    raw.send("0\r\n\r\n").await;
+    raw.reply().await.status
+}
+
+#[tokio::test]
+async fn the_largest_body_is_taken_and_one_byte_more_is_not() {
+    let kit = Kit::start().await;
+    noop_app(&kit.http, "noop").await;
+    let most = domain::payload::BODY_BYTES_MAX as usize;
+    assert_eq!(most, 256 * MEGABYTE);
+    let (mut ingress, http) = serve_ingress(&kit).await;
+    let before = ingress.memory();
+    let memory = peak(&ingress, async {
+        assert_eq!(send_chunked(&http, most).await, 200);
+        assert_eq!(send_chunked(&http, most + 1).await, 413);
+    })
+    .await;
+    let growth = memory.saturating_sub(before);
+    assert!(growth < 20 * MEGABYTE as u64, "grew by {} MB", growth / MEGABYTE as u64);
+    assert_eq!(listed(&http).await, 1, "the one that was refused made no task");
     ingress.signal(Signal::SIGTERM);
     assert!(ingress.until_ended().await.success());
     kit.stop().await;

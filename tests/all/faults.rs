@@ -83,6 +83,9 @@ fn tell(what: &impl fmt::Display) {
 /// what the one before has to say comes in the middle of it.
 const WORK: &str = "read -r name pause; [ $TASKLANE_ATTEMPT = 1 ] || sleep 2; sleep $pause
 echo \"$name $TASKLANE_ATTEMPT\"";
+/// The same with a result that is too large for its record.
+const LARGE: &str = "read -r name; echo \"$name $TASKLANE_ATTEMPT\"; head -c 200000 /dev/zero";
+const LARGE_BYTES: usize = 200_000;
 /// More than the run can cost any task.
 const LOSSES: u32 = 100;
 
@@ -90,7 +93,7 @@ async fn run(plan: Plan) -> Happened {
     let mut random = Random::new(plan.seed);
     let mut kit = Kit::start_with(|options| options.replicas = 1).await;
     noop_app(&kit.http, "noop").await;
-    shell_app(&kit.http, "shell", &[("run", WORK)]).await;
+    shell_app(&kit.http, "shell", &[("run", WORK), ("large", LARGE)]).await;
     lane(&kit.http, "tasks.demo", json!({ "max_running": 32, "retry_limit": LOSSES })).await;
     let history = History::follow(&kit.stack.settings.nats_url, &kit.stack.settings.keys).await;
     let proxy = Proxy::start(&kit.stack.settings.nats_url, plan.conflicts).await;

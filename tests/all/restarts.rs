@@ -10,7 +10,9 @@ use std::time::Duration;
 use domain::{Epoch, TaskState};
 use http::Method;
 use nix::sys::signal::Signal;
+use serde_json::json;
 use tests::Kit;
+use tests::accounts::lane;
 use tests::apps::{noop_app, shell_app};
 use tests::history::History;
 use tests::http::Http;
@@ -263,6 +265,25 @@ async fn tasks_of_a_killed_runner_run_again_within_five_seconds() {
     }
     history.check();
     stopped(second).await;
+    kit.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_that_costs_more_runners_than_its_lane_allows_is_given_up() {
+    let (kit, history, mut first) = with_a_runner_apart().await;
+    lane(&kit.http, "tasks.demo", json!({ "retry_limit": 1 })).await;
+    let ids =
+        [kit.http.create("waits", "run", format!("{}\n", kit.folder.path().join("never").display())).await];
+    run_under(&history, &ids, 1, tests::wait::PATIENCE).await;
+    let mut second = runner(&kit, "second");
+    until_runners(&kit, 2).await;
+    first.kill().await;
+    run_under(&history, &ids, 2, TAKEOVER).await;
+    second.kill().await;
+    let task = kit.http.until_ended(&ids[0]).await;
+    assert_eq!(task["state"], "failed", "{task}");
+    assert_eq!(task["errorMessage"], "its runner was lost 2 times; the task may bring runners down");
+    history.check();
     kit.stop().await;
 }
 

@@ -202,6 +202,27 @@ async fn an_interrupt_keeps_the_best_so_far_and_ends_the_whole_group() {
 }
 
 #[tokio::test]
+async fn a_process_that_ignores_its_interrupt_is_killed_with_its_group_once_the_grace_is_over() {
+    let kit = Kit::start().await;
+    let deaf = "trap '' INT TERM; sleep 86414 & echo ready >&2; while :; do sleep 86414; done";
+    shell_app(&kit.http, "shell", &[("deaf", deaf)]).await;
+    let id = kit.http.create("shell", "deaf", "").await;
+    kit.http.until_state(&id, &["running"]).await;
+    until("it is deaf", || async {
+        let page = kit.http.get(&format!("/tasklane/v1/tasks/{id}/logs")).await.expect(200).text();
+        if page.contains("ready") { Ok(()) } else { Err(page) }
+    })
+    .await;
+    kit.http.put(&format!("/pro-api/v2/tasks/{id}"), "").await.expect(200);
+    assert!(is_running("sleep 86414"), "it has its grace");
+    let task = kit.http.until_ended(&id).await;
+    assert_eq!(task["state"], "failed", "{task}");
+    assert_eq!(task["errorMessage"], "it did not end within 30 s of the interrupt and was stopped");
+    until_gone("sleep 86414").await;
+    kit.stop().await;
+}
+
+#[tokio::test]
 async fn limits_and_timeouts_end_what_goes_beyond_them() {
     let kit = Kit::start().await;
     let manifest = "name = \"shell\"\nversion = \"1.0\"\nruntime = \"command\"\n\

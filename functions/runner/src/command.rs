@@ -81,7 +81,8 @@ pub async fn fetch(runner: &Runner, bundle: &str) -> Result<Arc<App>, String> {
 
 async fn run_in(process: Process<'_>) -> Option<Ending> {
     let Process { runner, task, files, .. } = process;
-    if let Err(error) = input::write(&runner.bodies, &task.input, &files.input).await {
+    let written = input::patiently(|| input::write(&runner.bodies, &task.input, &files.input)).await;
+    if let Err(error) = written {
         tracing::error!(task = %task.id, %error, "an input could not be read");
         return Some(outcome::not_started("the input could not be read from the store"));
     }
@@ -310,6 +311,15 @@ async fn finish(runner: &Runner, run: &Run, files: &Files) -> Ending {
 
 /// What the process wrote: for the record up to `inline`, else stored, up to `most`.
 pub async fn store_output(
+    runner: &Runner,
+    files: &Files,
+    inline: usize,
+    most: u64,
+) -> Result<Option<Payload>, Error> {
+    input::patiently(|| store_once(runner, files, inline, most)).await
+}
+
+async fn store_once(
     runner: &Runner,
     files: &Files,
     inline: usize,

@@ -103,7 +103,9 @@ impl Steps<'_> {
             return self.give_up(reason).await;
         };
         let (parameters, previous) = (&self.task.input, self.workflow.output.as_ref());
-        if let Err(error) = compose(&self.runner.bodies, parameters, previous, &files.input).await {
+        let bodies = &self.runner.bodies;
+        let composed = input::patiently(|| compose(bodies, parameters, previous, &files.input)).await;
+        if let Err(error) = composed {
             tracing::error!(task = %self.task.id, %error, "the input of a step could not be made");
             return self.give_up("the input of a step could not be read from the store").await;
         }

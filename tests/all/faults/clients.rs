@@ -108,6 +108,8 @@ impl Client {
             ("shell/run", format!("{name} {}.5\n", 1 + self.random.below(3)))
         } else if hundredth.is_multiple_of(3) {
             ("shell/run", format!("{name} 0\n"))
+        } else if hundredth.is_multiple_of(7) {
+            ("shell/large", format!("{name}\n"))
         } else {
             ("noop/run", name.to_owned())
         }

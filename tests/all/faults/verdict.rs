@@ -8,6 +8,7 @@ use domain::{Payload, Task, TaskState};
 use tests::history::History;
 use tokio::time::Instant;
 
+use super::LARGE_BYTES;
 use super::clients::Taken;
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -81,6 +82,11 @@ fn wrong_end(task: &Task) -> Result<(), String> {
     }
     let result = task.result.as_ref().map(text).unwrap_or_default();
     let expected = if task.app == "noop" { name(task) } else { format!("{} {}\n", name(task), task.epoch) };
+    if task.service == "large" {
+        let size = task.result.as_ref().map(|result| result.size);
+        let whole = (expected.len() + LARGE_BYTES) as u64;
+        return if size == Some(whole) { Ok(()) } else { Err(format!("{size:?} bytes of task {}", task.id)) };
+    }
     if result != expected {
         let why = "is not the result of its last claim";
         return Err(format!("{result:?} of task {} {why}, {expected:?}", task.id));
