@@ -61,8 +61,12 @@ async fn killed_and_started_again(class: &str) {
     let before = history(&dev, &data).await;
     let ids = one_runs_and_others_wait(&dev.http, 20).await;
 
-    let family = Family::of(&dev.program, &data.join("work"));
-    assert!(family.count() >= 4, "the broker, a keeper, a shell and its sleep");
+    // A task runs from the moment at which its shell does, and the shell has yet to start its sleep.
+    let family = until("the broker, a keeper, a shell and its sleep run", || async {
+        let family = Family::of(&dev.program, &data.join("work"));
+        if family.count() >= 4 { Ok(family) } else { Err(family.alive()) }
+    })
+    .await;
     assert!(!task_processes(&data.join("work")).is_empty());
     dev.program.kill_group().await;
     within(Duration::from_secs(2), "nothing is left of the group", || async {
