@@ -216,6 +216,32 @@ impl Drop for SmallDisk {
     }
 }
 
+/// Longer than a runner waits for the broker to store one piece of a result.
+const FROZEN: Duration = Duration::from_secs(5);
+
+#[tokio::test]
+async fn a_large_result_waits_for_a_frozen_broker() {
+    let kit = Kit::start().await;
+    let script = "read -r file; while [ ! -e \"$file\" ]; do sleep 0.02; done; head -c 300000 /dev/zero; : > \"$file.done\"";
+    shell_app(&kit.http, "large", &[("run", script)]).await;
+    let file = kit.folder.path().join("go");
+    let id = kit.http.create("large", "run", format!("{}\n", file.display())).await;
+    kit.http.until_state(&id, &["running"]).await;
+    let broker = Pid::from_raw(kit.stack.server.as_ref().unwrap().pid().cast_signed());
+    kill(broker, Signal::SIGSTOP).unwrap();
+    std::fs::write(&file, "").unwrap();
+    until("the process is done", || async {
+        file.with_extension("done").try_exists().ok().filter(|is| *is).ok_or(())
+    })
+    .await;
+    tokio::time::sleep(FROZEN).await;
+    kill(broker, Signal::SIGCONT).unwrap();
+    let task = kit.http.until_ended(&id).await;
+    assert_eq!(task["state"], "completed", "{task}");
+    assert_eq!(kit.http.response(&id).await.expect(200).body.len(), 300_000);
+    kit.stop().await;
+}
+
 #[tokio::test]
 async fn a_full_disk_refuses_creates_and_loses_nothing() {
     let Some(disk) = SmallDisk::mount("96m") else {
