@@ -27,7 +27,7 @@ demo *ARGUMENTS:
 
 # Measure a stack of its own
 bench *ARGUMENTS:
-    cargo run --release -- bench {{ ARGUMENTS }}
+    cargo run --profile dist -- bench {{ ARGUMENTS }}
 
 # The OpenAPI documents before the public validator and the public fuzzer, with the demo key of a fresh stack
 schemathesis *ARGUMENTS:

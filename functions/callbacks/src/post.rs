@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::tasks::numbered;
+use broker::tasks::{has_hooks, numbered};
 use broker::{Bucket, Feed, News, Tasks};
 use domain::{Task, TaskState};
 use service::lease::Lease;
@@ -101,7 +101,7 @@ impl Post {
                 () = context.stop.cancelled() => return,
             }
         }
-        let mut tasks = Feed::follow(Tasks::new(&context.broker).bucket());
+        let mut tasks = Feed::follow_only(Tasks::new(&context.broker).bucket(), has_hooks);
         let mut look = tokio::time::interval(LOOK_EVERY);
         loop {
             tokio::select! {

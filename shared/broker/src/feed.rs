@@ -15,7 +15,7 @@ use crate::bucket::Bucket;
 pub enum News<T> {
     /// Forget everything: what follows is the whole state anew.
     Reset,
-    /// A key has this value.
+    /// A key has this value; everything up to its revision has been told.
     Value {
         /// The key.
         key: String,
@@ -24,7 +24,7 @@ pub enum News<T> {
         /// Its value.
         value: T,
     },
-    /// All that was there when the feed began has been told.
+    /// All that was there when the feed began has been told, or a key was removed.
     CaughtUp {
         /// The sequence up to which everything is known.
         sequence: u64,
@@ -42,10 +42,16 @@ const RETRY_MILLIS: u64 = 100;
 impl<T: Serialize + DeserializeOwned + Send + 'static> Feed<T> {
     /// Begins to follow a bucket.
     pub fn follow(bucket: &Bucket<T>) -> Self {
+        Self::follow_only(bucket, |_| true)
+    }
+
+    /// The same for those values alone whose bytes are wanted; nothing is read of the others, and they are not
+    /// told.
+    pub fn follow_only(bucket: &Bucket<T>, wanted: fn(&[u8]) -> bool) -> Self {
         let (sender, news) = mpsc::channel(FEED_CAPACITY);
         let bucket = bucket.clone();
         tokio::spawn(async move {
-            let mut follower = Follower { bucket, sender, seen: 0 };
+            let mut follower = Follower { bucket, wanted, sender, seen: 0 };
             while !follower.sender.is_closed() && !follower.bucket.broker.is_closed() {
                 if let Err(reason) = follower.follow_once().await {
                     tracing::debug!(bucket = follower.bucket.name, reason, "following again");
@@ -69,6 +75,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Feed<T> {
 
 struct Follower<T> {
     bucket: Bucket<T>,
+    wanted: fn(&[u8]) -> bool,
     sender: mpsc::Sender<News<T>>,
     seen: u64,
 }
@@ -80,7 +87,8 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Follower<T> {
         let mut reconnects = self.bucket.broker.reconnects();
         reconnects.mark_unchanged();
         let (mut watch, last) = self.open().await?;
-        if self.seen >= last {
+        let mut caught_up = self.seen >= last;
+        if caught_up {
             self.tell(News::CaughtUp { sequence: last }).await?;
         }
         loop {
@@ -93,7 +101,8 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Follower<T> {
             };
             let entry = entry.ok_or("the watch ended")?.map_err(|e| e.to_string())?;
             self.take(&entry).await?;
-            if entry.revision >= last {
+            if !caught_up && entry.revision >= last {
+                caught_up = true;
                 self.tell(News::CaughtUp { sequence: entry.revision }).await?;
             }
         }
@@ -117,6 +126,9 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Follower<T> {
     async fn take(&mut self, entry: &async_nats::jetstream::kv::Entry) -> Result<(), String> {
         self.seen = entry.revision;
         if entry.operation != Operation::Put {
+            return self.tell(News::CaughtUp { sequence: entry.revision }).await;
+        }
+        if !(self.wanted)(&entry.value) {
             return Ok(());
         }
         match serde_json::from_slice(&entry.value) {

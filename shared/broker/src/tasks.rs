@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use domain::task::input::{Change, Effect, Input, Refusal};
 use domain::task::transition::transition;
 use domain::{Task, TaskKey, Timestamp};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use wire::door::events::Event;
 use wire::door::names;
 use wire::topology::{TASKS, task_key};
@@ -171,4 +173,15 @@ impl Tasks {
 pub fn numbered(mut task: Task, revision: u64) -> Task {
     task.number.get_or_insert(revision);
     task
+}
+
+/// Whether a stored record names somebody to be told. Most do not, and then nothing else of it is read.
+pub fn has_hooks(record: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Glance {
+        #[serde(default)]
+        hooks: Vec<IgnoredAny>,
+    }
+    // One that can't be read is reported by whoever reads all of it.
+    serde_json::from_slice::<Glance>(record).map_or(true, |glance| !glance.hooks.is_empty())
 }
