@@ -63,6 +63,7 @@ pub fn options(folder: &TempDir) -> StackOptions {
         data: folder.path().join("data"),
         http: ([127, 0, 0, 1], 0).into(),
         broker_listen: "127.0.0.1:-1".to_owned(),
+        near: false,
         replicas: 2,
         broker_apart: false,
         settings,

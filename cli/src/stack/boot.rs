@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::Broker;
+use broker::{Broker, Near};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use nats_server::{DataLock, Server, ServerOptions};
@@ -38,6 +38,8 @@ pub struct StackOptions {
     pub broker_apart: bool,
     /// The settings; those that name places in the data folder are overwritten.
     pub settings: Settings,
+    /// Whether functions hand each other their calls in memory; else all go over the broker, as between machines.
+    pub near: bool,
     /// Broker users beside those of the functions and of the demo tenant's programs.
     pub users: Vec<ExtraUser>,
 }
@@ -65,6 +67,7 @@ pub struct Stack {
     pub replicas: Vec<Replica>,
     /// The programs as the broker has been told of them.
     programs: String,
+    near: Option<Near>,
     _lock: DataLock,
 }
 
@@ -97,6 +100,7 @@ impl Stack {
             server: Some(server),
             replicas: Vec::new(),
             programs,
+            near: options.near.then(Near::default),
             _lock: lock,
         };
         stack.provision().await?;
@@ -114,7 +118,11 @@ impl Stack {
 
     /// A connection of its own for one function.
     pub async fn connect(&self, function: Function) -> Result<Broker, StackError> {
-        service::connect(&self.settings, function).await.map_err(StackError::text)
+        let broker = service::connect(&self.settings, function).await.map_err(StackError::text)?;
+        Ok(match &self.near {
+            Some(near) => broker.beside(near.clone()),
+            None => broker,
+        })
     }
 
     /// Runs `provision` once.

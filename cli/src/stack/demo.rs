@@ -34,6 +34,7 @@ pub async fn demo(mut settings: Settings, exit: bool, json: bool) -> Result<Exit
         data: folder.path().join("data"),
         http: dev::free_or(8080).await,
         broker_listen: "127.0.0.1:-1".to_owned(),
+        near: true,
         replicas: 1,
         broker_apart: false,
         settings,

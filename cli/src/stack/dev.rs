@@ -32,6 +32,7 @@ pub async fn dev(mut settings: Settings, arguments: &DevArguments, json: bool) -
         data,
         http: arguments.http,
         broker_listen: broker_listen(arguments.nats.as_deref())?,
+        near: true,
         replicas: 1,
         broker_apart: std::io::stdin().is_terminal(),
         settings,

@@ -16,8 +16,10 @@ pub async fn serve(settings: Settings, functions: &[Function]) -> Result<ExitCod
     let stop = CancellationToken::new();
     tokio::spawn(service::stop_on_signal(stop.clone()));
     let mut running = tokio::task::JoinSet::new();
+    let near = broker::Near::default();
     for function in functions {
         let broker = service::connect(&settings, *function).await.map_err(StackError::text)?;
+        let broker = broker.beside(near.clone());
         let context = Context { broker: broker.clone(), settings: Arc::clone(&settings), stop: stop.clone() };
         let function = boot::run(*function, context);
         running.spawn(async move {

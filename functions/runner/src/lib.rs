@@ -87,7 +87,7 @@ pub async fn run(context: Context) -> Result<(), RunError> {
         sessions: Bucket::new(&broker, SESSIONS),
         broker,
     });
-    let told = runner.broker.requests(subjects::runner(id), false).await.map_err(RunError::from_text)?;
+    let told = runner.broker.near_requests(subjects::runner(id), false).await.map_err(RunError::from_text)?;
     let beats = tokio::spawn(beat::beat(Arc::clone(&runner)));
     let mut hearing = tokio::spawn(hear(Arc::clone(&runner), told));
     tracing::info!(runner = %id, slots = settings.slots, "ready");

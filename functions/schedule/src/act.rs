@@ -62,12 +62,12 @@ impl Actor {
             }
             Action::TellInterrupt(key, runner) => {
                 if let Some((_, task)) = self.tasks.get(&key).await? {
-                    self.broker.tell(subjects::runner(runner), &Told::Interrupt(task)).await;
+                    self.broker.tell_one(subjects::runner(runner), &Told::Interrupt(task)).await;
                 }
                 Ok(())
             }
             Action::TellDrop(key, epoch, runner) => {
-                self.broker.tell(subjects::runner(runner), &Told::Drop { key, epoch }).await;
+                self.broker.tell_one(subjects::runner(runner), &Told::Drop { key, epoch }).await;
                 Ok(())
             }
             Action::Lose(key, epoch) => self.apply(&key, &Input::Lost { epoch }).await,
@@ -88,7 +88,7 @@ impl Actor {
         let found = self.tasks.get(&key).await?;
         let holds = |task: &Task| task.epoch == epoch && task.state.is_active();
         if !found.is_some_and(|(_, task)| holds(&task)) {
-            self.broker.tell(subjects::runner(runner), &Told::Drop { key, epoch }).await;
+            self.broker.tell_one(subjects::runner(runner), &Told::Drop { key, epoch }).await;
         }
         Ok(())
     }
@@ -185,7 +185,7 @@ impl Actor {
     /// and where the word was lost the board tells it again.
     async fn assign(&self, task: Task) {
         if let Some(runner) = task.runner {
-            self.broker.tell(subjects::runner(runner), &Told::Assign(task)).await;
+            self.broker.tell_one(subjects::runner(runner), &Told::Assign(task)).await;
         }
     }
 }

@@ -7,11 +7,13 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use wire::calls::{Answer, Call};
 use wire::{Code, Error, Function, subjects};
 
 use crate::connect::Broker;
+use crate::near::Handed;
 
 /// Nobody listens: the function is down or just restarting. We look again until this long.
 const NO_RESPONDER_PATIENCE: Duration = Duration::from_secs(3);
@@ -23,13 +25,24 @@ pub struct Incoming {
     pub subject: String,
     /// Its body.
     pub payload: Bytes,
-    reply: Option<async_nats::Subject>,
+    reply: Reply,
     broker: Broker,
+}
+
+/// Where an answer goes.
+enum Reply {
+    /// None is wanted.
+    Nowhere,
+    /// Over the broker.
+    Subject(async_nats::Subject),
+    /// To a function of this process.
+    Near(oneshot::Sender<Bytes>),
 }
 
 /// Requests as they come in.
 pub struct Requests {
     subscriber: Subscriber,
+    near: Option<mpsc::Receiver<Handed>>,
     broker: Broker,
 }
 
@@ -67,6 +80,13 @@ impl Broker {
 
     async fn request(&self, subject: String, payload: Bytes, deadline: Duration) -> Result<Bytes, Error> {
         let began = Instant::now();
+        if let Some(answered) = self.hand(&subject, &payload) {
+            // One that ended without an answer may have done what was asked, like one that takes too long.
+            return match tokio::time::timeout(deadline, answered).await {
+                Ok(Ok(answer)) => Ok(answer),
+                Ok(Err(_)) | Err(_) => Err(unanswered(&subject)),
+            };
+        }
         loop {
             let left = deadline.saturating_sub(began.elapsed());
             let request = async_nats::Request::new().payload(payload.clone()).timeout(Some(left));
@@ -79,10 +99,7 @@ impl Broker {
                         tokio::time::sleep(NO_RESPONDER_PAUSE).await;
                     }
                     RequestErrorKind::TimedOut if self.is_connected() => {
-                        return Err(Error {
-                            code: Code::Timeout,
-                            ..Error::unavailable(format!("no answer on {subject} in time"))
-                        });
+                        return Err(unanswered(&subject));
                     }
                     RequestErrorKind::NoResponders
                     | RequestErrorKind::TimedOut
@@ -93,6 +110,29 @@ impl Broker {
                     }
                 },
             }
+        }
+    }
+
+    /// Hands a request to a function of this process, if one takes it.
+    fn hand(&self, subject: &str, payload: &Bytes) -> Option<oneshot::Receiver<Bytes>> {
+        let near = self.near.as_ref()?;
+        let (answer, answered) = oneshot::channel();
+        let (subject, payload) = (subject.to_owned(), payload.clone());
+        near.hand(Handed { subject, payload, answer: Some(answer) }).ok()?;
+        Some(answered)
+    }
+
+    /// Tells something to the one who listens to a subject, the shortest way. It may be lost as with `tell`.
+    pub async fn tell_one<T: Serialize>(&self, subject: String, what: &T) {
+        let Some(near) = &self.near else { return self.tell(subject, what).await };
+        let payload = match serde_json::to_vec(what) {
+            Ok(payload) => Bytes::from(payload),
+            Err(error) => return tracing::debug!(%error, "a message was not sent"),
+        };
+        if let Err(message) = near.hand(Handed { subject, payload, answer: None })
+            && let Err(error) = self.client.publish(message.subject, message.payload).await
+        {
+            tracing::debug!(%error, "a message was not sent");
         }
     }
 
@@ -149,28 +189,61 @@ impl Broker {
         let subscriber = subscriber.map_err(Error::unavailable)?;
         // Without the flush a request that is sent right after could be lost to nobody.
         self.client.flush().await.map_err(Error::unavailable)?;
-        Ok(Requests { subscriber, broker: self.clone() })
+        Ok(Requests { subscriber, near: None, broker: self.clone() })
+    }
+
+    /// The same, also from functions of this process.
+    pub async fn near_requests(&self, subject: String, shared: bool) -> Result<Requests, Error> {
+        let mut requests = self.requests(subject.clone(), shared).await?;
+        requests.near = self.near.as_ref().map(|near| near.listen(&subject));
+        Ok(requests)
     }
 }
 
 impl Requests {
     /// The next request; `None` when the subscription has ended.
     pub async fn next(&mut self) -> Option<Incoming> {
-        let message = self.subscriber.next().await?;
-        Some(Incoming {
-            subject: message.subject.into_string(),
-            payload: message.payload,
-            reply: message.reply,
-            broker: self.broker.clone(),
-        })
+        let Self { subscriber, near, broker } = self;
+        let handed = async {
+            match near {
+                Some(near) => near.recv().await,
+                None => None,
+            }
+        };
+        let Handed { subject, payload, answer } = tokio::select! {
+            Some(handed) = handed => handed,
+            message = subscriber.next() => match message {
+                Some(message) => {
+                    let reply = message.reply.map_or(Reply::Nowhere, Reply::Subject);
+                    let (subject, payload) = (message.subject.to_string(), message.payload);
+                    return Some(Incoming { subject, payload, reply, broker: broker.clone() });
+                }
+                // What was handed over before the end is still answered.
+                None => {
+                    let near = near.as_mut()?;
+                    near.close();
+                    near.recv().await?
+                }
+            },
+        };
+        let reply = answer.map_or(Reply::Nowhere, Reply::Near);
+        Some(Incoming { subject, payload, reply, broker: broker.clone() })
     }
 
-    /// Takes no more requests; those that the broker sent already still come.
+    /// Takes no more requests; those that were sent already still come.
     pub async fn stop(&mut self) {
+        if let Some(near) = &mut self.near {
+            near.close();
+        }
         if let Err(error) = self.subscriber.drain().await {
             tracing::debug!(%error, "a subscription ended by itself");
         }
     }
+}
+
+/// An answer that did not come: what was asked may be done or not.
+fn unanswered(subject: &str) -> Error {
+    Error { code: Code::Timeout, ..Error::unavailable(format!("no answer on {subject} in time")) }
 }
 
 impl Incoming {
@@ -182,7 +255,8 @@ impl Incoming {
 
     /// Answers it with bytes and headers, if an answer was asked for. Whether it was sent.
     pub async fn answer_with(&self, headers: &[(&'static str, &str)], body: Vec<u8>) -> bool {
-        let Some(reply) = self.reply.clone() else { return false };
+        let Reply::Subject(reply) = &self.reply else { return false };
+        let reply = reply.clone();
         let client = &self.broker.client;
         let sent = if headers.is_empty() {
             client.publish(reply, Bytes::from(body)).await
@@ -200,9 +274,15 @@ impl Incoming {
     }
 
     /// Answers it, if an answer was asked for.
-    pub async fn answer<T: Serialize>(&self, answer: &T) {
-        if let Some(reply) = &self.reply {
-            self.broker.tell(reply.to_string(), answer).await;
+    pub async fn answer<T: Serialize>(self, answer: &T) {
+        match self.reply {
+            Reply::Nowhere => {}
+            Reply::Subject(subject) => self.broker.tell(subject.to_string(), answer).await,
+            Reply::Near(asker) => match serde_json::to_vec(answer) {
+                // An asker that gave up needs no answer.
+                Ok(payload) => drop(asker.send(Bytes::from(payload))),
+                Err(error) => tracing::debug!(%error, "an answer was not given"),
+            },
         }
     }
 }

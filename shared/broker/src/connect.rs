@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use wire::{Function, subjects};
 
+use crate::near::Near;
 use crate::shared::SharedWriter;
 
 /// How a function proves to the broker who it is.
@@ -52,6 +53,8 @@ pub struct Broker {
     closed: watch::Receiver<bool>,
     /// The writer of task records, where they share their syncs.
     pub(crate) records: Option<SharedWriter>,
+    /// The functions of this process, where they hand each other their calls.
+    pub(crate) near: Option<Near>,
 }
 
 /// Where the client's events are noted for those who wait for them.
@@ -101,7 +104,7 @@ impl Broker {
                 Err(error) => return Err(failed(error.to_string())),
             }
         };
-        Ok(Self { client, function, reconnects, closed, records: None })
+        Ok(Self { client, function, reconnects, closed, records: None, near: None })
     }
 
     /// From here on concurrent writes of task records go together. Worth it only where the broker syncs each
@@ -110,6 +113,12 @@ impl Broker {
     pub fn sharing_syncs(self) -> Self {
         let records = Some(SharedWriter::begin(self.clone()));
         Self { records, ..self }
+    }
+
+    /// From here on calls to functions of this process are handed over in memory.
+    #[must_use]
+    pub fn beside(self, near: Near) -> Self {
+        Self { near: Some(near), ..self }
     }
 
     /// The function whose connection this is.

@@ -40,9 +40,9 @@ where
     F: Future<Output = Result<C::Reply, Error>> + Send + 'static,
 {
     let broker = &context.broker;
-    let hear = |subject| async { broker.requests(subject, true).await.map_err(RunError::from_text) };
-    let calls = hear(subjects::function(C::FUNCTION)).await?;
-    let pings = hear(subjects::ping(C::FUNCTION)).await?;
+    let calls = broker.near_requests(subjects::function(C::FUNCTION), true).await;
+    let calls = calls.map_err(RunError::from_text)?;
+    let pings = broker.requests(subjects::ping(C::FUNCTION), true).await.map_err(RunError::from_text)?;
     let door = Door::open(context, C::FUNCTION, endpoints).await?;
     tracing::debug!(function = %C::FUNCTION, "serving");
     let places = Places::new();

@@ -142,6 +142,7 @@ pub async fn serve(settings: Settings, folder: &Path) -> Result<ExitCode, StackE
         data: folder.to_owned(),
         http: ([127, 0, 0, 1], 0).into(),
         broker_listen: "127.0.0.1:-1".to_owned(),
+        near: true,
         replicas: 1,
         broker_apart: false,
         settings,
