@@ -31,6 +31,7 @@ mod nats_door;
 mod nats_page;
 mod nats_rights;
 mod pages;
+mod near;
 mod permissions;
 mod restarts;
 mod runtime;
