@@ -1,14 +1,16 @@
 //! Following a bucket: every change in order, from the state as it is now. Breaks heal by themselves.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::kv::{Operation, Watch};
+use async_nats::jetstream::kv::{Entry, Operation, Watch};
 use futures_util::StreamExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::bucket::Bucket;
+use crate::common::{Changes, Joined};
 
 /// What a feed tells.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,6 +75,28 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Feed<T> {
     }
 }
 
+/// Where changes come from.
+enum Source {
+    /// A watch of our own.
+    Own(Watch),
+    /// The same, until everything up to a revision has been seen.
+    Joining(Watch, Changes, u64),
+    /// The reader that this process has for the bucket.
+    Common(Changes),
+}
+
+impl Source {
+    async fn next(&mut self) -> Result<Arc<Entry>, String> {
+        match self {
+            Self::Own(watch) | Self::Joining(watch, ..) => {
+                let entry = watch.next().await.ok_or("the watch ended")?;
+                entry.map(Arc::new).map_err(|error| error.to_string())
+            }
+            Self::Common(changes) => Ok(changes.recv().await.ok_or("the reader in common ended")?),
+        }
+    }
+}
+
 struct Follower<T> {
     bucket: Bucket<T>,
     wanted: fn(&[u8]) -> bool,
@@ -86,20 +110,27 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Follower<T> {
     async fn follow_once(&mut self) -> Result<(), String> {
         let mut reconnects = self.bucket.broker.reconnects();
         reconnects.mark_unchanged();
-        let (mut watch, last) = self.open().await?;
+        let (watch, last) = self.open().await?;
+        let mut source = Source::Own(watch);
         let mut caught_up = self.seen >= last;
         if caught_up {
             self.tell(News::CaughtUp { sequence: last }).await?;
         }
         loop {
+            if caught_up {
+                source = self.join(source, &reconnects);
+            }
             let entry = tokio::select! {
-                entry = watch.next() => entry,
+                entry = source.next() => entry?,
                 changed = reconnects.changed() => {
                     return if changed.is_ok() { Err("reconnected".into()) } else { Err("closed".into()) };
                 }
                 () = self.sender.closed() => return Ok(()),
             };
-            let entry = entry.ok_or("the watch ended")?.map_err(|e| e.to_string())?;
+            // What came both ways while joining.
+            if entry.revision <= self.seen {
+                continue;
+            }
             self.take(&entry).await?;
             if !caught_up && entry.revision >= last {
                 caught_up = true;
@@ -123,7 +154,28 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Follower<T> {
         Ok((watch, last))
     }
 
-    async fn take(&mut self, entry: &async_nats::jetstream::kv::Entry) -> Result<(), String> {
+    /// Goes over to the reader in common as soon as nothing between is missed.
+    fn join(&self, source: Source, reconnects: &watch::Receiver<u64>) -> Source {
+        match source {
+            Source::Own(watch) => {
+                let Some(near) = &self.bucket.broker.near else { return Source::Own(watch) };
+                match near.feeds.join(self.bucket.name, self.seen) {
+                    None => Source::Own(watch),
+                    Some(Joined::First(changes)) => {
+                        tokio::spawn(near.feeds.clone().read(self.bucket.name, watch, reconnects.clone()));
+                        Source::Common(changes)
+                    }
+                    Some(Joined::After(changes, revision)) => {
+                        self.join(Source::Joining(watch, changes, revision), reconnects)
+                    }
+                }
+            }
+            Source::Joining(_, changes, revision) if self.seen >= revision => Source::Common(changes),
+            source @ (Source::Joining(..) | Source::Common(_)) => source,
+        }
+    }
+
+    async fn take(&mut self, entry: &Entry) -> Result<(), String> {
         self.seen = entry.revision;
         if entry.operation != Operation::Put {
             return self.tell(News::CaughtUp { sequence: entry.revision }).await;

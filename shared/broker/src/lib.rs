@@ -4,6 +4,7 @@
 pub mod body;
 pub mod bucket;
 pub mod call;
+mod common;
 pub mod connect;
 pub mod feed;
 mod near;

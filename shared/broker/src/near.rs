@@ -1,12 +1,14 @@
 //! Functions that share a process hear each other without the broker's help: a call between them is handed over in
 //! memory, in the form that it would have on the wire. Only the way is shorter; where nobody near listens, or is
-//! too busy, the call goes over the broker as always.
+//! too busy, the call goes over the broker as always. Of the buckets that they follow they share one reader.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
+
+use crate::common::CommonFeeds;
 
 /// Calls that wait for one listener; what comes beyond goes over the broker.
 const WAITING_MAX: usize = 1024;
@@ -25,15 +27,18 @@ struct Listeners {
     turn: usize,
 }
 
-/// The listeners of one process, by subject.
+/// The functions of one process: who listens to which subject, and who follows which bucket.
 #[derive(Clone, Default)]
-pub struct Near(Arc<Mutex<HashMap<String, Listeners>>>);
+pub struct Near {
+    listeners: Arc<Mutex<HashMap<String, Listeners>>>,
+    pub(crate) feeds: CommonFeeds,
+}
 
 impl Near {
     /// Listens to a subject from here on, until the receiver is closed or dropped.
     pub(crate) fn listen(&self, subject: &str) -> mpsc::Receiver<Handed> {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
-        if let Ok(mut listeners) = self.0.lock() {
+        if let Ok(mut listeners) = self.listeners.lock() {
             // A runner's subject is its own, so those who have gone would stay for ever.
             listeners.retain(|_, of| of.senders.iter().any(|sender| !sender.is_closed()));
             listeners.entry(subject.to_owned()).or_default().senders.push(sender);
@@ -43,7 +48,7 @@ impl Near {
 
     /// Hands a message to one listener. Gives it back where there is none that takes it.
     pub(crate) fn hand(&self, message: Handed) -> Result<(), Handed> {
-        let Ok(mut listeners) = self.0.lock() else { return Err(message) };
+        let Ok(mut listeners) = self.listeners.lock() else { return Err(message) };
         let Some(of) = listeners.get_mut(&message.subject) else { return Err(message) };
         of.senders.retain(|sender| !sender.is_closed());
         let mut message = message;
