@@ -117,7 +117,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Follower<T> {
             self.tell(News::CaughtUp { sequence: last }).await?;
         }
         loop {
-            if caught_up {
+            if caught_up && !matches!(source, Source::Common(_)) {
                 source = self.join(source, &reconnects);
             }
             let entry = tokio::select! {

@@ -108,10 +108,12 @@ pub fn leader_get(stream: &str) -> String {
 }
 
 /// `$JS.API.CONSUMER.CREATE.SUBMISSIONS.create`: taking the messages of a work queue, as the consumer that has
-/// the function's name: making it, asking for messages, and saying what became of them.
-pub fn work_queue(stream: &str, function: Function) -> [String; 3] {
+/// the function's name: making it, whether it is still there after the broker was away, asking for messages, and
+/// saying what became of them.
+pub fn work_queue(stream: &str, function: Function) -> [String; 4] {
     [
         format!("$JS.API.CONSUMER.CREATE.{stream}.{function}"),
+        format!("$JS.API.CONSUMER.INFO.{stream}.{function}"),
         format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{function}"),
         format!("$JS.ACK.{stream}.{function}.>"),
     ]
