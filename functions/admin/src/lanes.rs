@@ -63,26 +63,24 @@ impl Admin {
 
     /// The caller's lanes, or all for the operator, with how full they are where a `schedule` answers.
     pub(crate) async fn list_lanes(&self, caller: &Caller) -> Result<AdminReply, Error> {
+        // A lane that `schedule` does not name is empty; where it gives no answer, nobody knows.
+        let reply = self.broker.call(&ScheduleRequest::Lanes).await;
+        let told = if let Ok(ScheduleReply::Lanes(lanes)) = reply { Some(lanes) } else { None };
+        let (queued, running) = (told.as_ref().map(|_| 0), told.as_ref().map(|_| 0));
         let mut shown: BTreeMap<String, LaneShown> = BTreeMap::new();
         let own = tasks_lane(&caller.tenant);
         let always = [own.as_str()].into_iter().chain(SHARED).map(|name| (name.to_owned(), None));
         for (name, limits) in self.stored_lanes().await.into_iter().chain(always) {
-            let entry = LaneShown {
-                name: name.clone(),
-                limits: limits.unwrap_or_else(|| LaneLimits::of(&name)),
-                queued: None,
-                running: None,
-            };
+            let limits = limits.unwrap_or_else(|| LaneLimits::of(&name));
+            let entry = LaneShown { name: name.clone(), limits, queued, running };
             shown.entry(name).or_insert(entry);
         }
-        if let Ok(ScheduleReply::Lanes(lanes)) = self.broker.call(&ScheduleRequest::Lanes).await {
-            for lane in lanes {
-                let (queued, running) = (Some(lane.queued), Some(lane.running));
-                shown.insert(
-                    lane.name.clone(),
-                    LaneShown { name: lane.name, limits: lane.limits, queued, running },
-                );
-            }
+        for lane in told.into_iter().flatten() {
+            let (queued, running) = (Some(lane.queued), Some(lane.running));
+            shown.insert(
+                lane.name.clone(),
+                LaneShown { name: lane.name, limits: lane.limits, queued, running },
+            );
         }
         let visible = |lane: &LaneShown| self.is_operator(caller) || lane.name == own;
         Ok(AdminReply::Lanes(shown.into_values().filter(visible).collect()))

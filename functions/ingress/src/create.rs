@@ -74,7 +74,7 @@ impl Order {
 
 /// A task that was created.
 pub struct Created {
-    /// As it stands.
+    /// As it was taken in.
     pub task: Summary,
     /// It was there before: the request is a repetition.
     pub repeated: bool,
@@ -82,12 +82,12 @@ pub struct Created {
 
 impl From<CreateReply> for Created {
     fn from(reply: CreateReply) -> Self {
-        Self { task: Summary::from(&reply.task), repeated: reply.repeated }
+        Self { task: Summary::from(&reply.task.taken_in()), repeated: reply.repeated }
     }
 }
 
 impl Forward {
-    /// Creates a task. The answer is the task as it stands, be it new or a repetition.
+    /// Creates a task. The answer is the task as it was taken in, be it new or a repetition.
     pub async fn create(&self, caller: &Caller, mut order: Order, body: Body) -> Result<Created, Error> {
         let id = TaskId(ids::random()?);
         let head = match body {

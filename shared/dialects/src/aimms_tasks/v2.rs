@@ -183,10 +183,10 @@ impl Dialect for V2 {
         outcome: Outcome,
     ) -> Response<Vec<u8>> {
         let tenant = caller.map_or("", |caller| caller.tenant.as_str());
-        let task = |summary: &Summary| json(request, &Task::new(summary, tenant, request.now));
+        let task = |summary: &Summary, now| json(request, &Task::new(summary, tenant, now));
         match outcome {
-            Outcome::Created(summary) => task(&summary),
-            Outcome::Task(status) => task(&status.summary),
+            Outcome::Created(summary) => task(&summary, summary.created_at),
+            Outcome::Task(status) => task(&status.summary, request.now),
             Outcome::Page(page) => {
                 let rows = page.tasks.iter().map(|row| Task::new(row, tenant, request.now));
                 json(request, &Tasks { current_batch: rows.collect(), total_tasks: page.total })

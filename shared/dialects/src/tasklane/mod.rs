@@ -108,9 +108,8 @@ impl Dialect for V1 {
     ) -> Response<Vec<u8>> {
         let ok = StatusCode::OK;
         match outcome {
-            Outcome::Created(summary) | Outcome::Interrupted(summary) => {
-                answer::json(ok, &Task::new(&summary, request.now))
-            }
+            Outcome::Created(summary) => answer::json(ok, &Task::new(&summary, summary.created_at)),
+            Outcome::Interrupted(summary) => answer::json(ok, &Task::new(&summary, request.now)),
             Outcome::Task(status) => answer::json(ok, &Task::of(&status, request.now)),
             Outcome::Page(page) => {
                 let tasks: Vec<_> = page.tasks.iter().map(|row| Task::new(row, request.now)).collect();

@@ -31,6 +31,15 @@ pub(super) fn first(new: &Task, now: Timestamp) -> Task {
     task
 }
 
+impl Task {
+    /// The task as it was taken in. It is what a create is answered with, so a repetition gets the same answer
+    /// however far the task is by then.
+    #[must_use]
+    pub fn taken_in(&self) -> Self {
+        Self { number: self.number, ..first(self, self.created_at) }
+    }
+}
+
 /// Where a task stands that nobody holds back: before its time, or in its lane.
 pub(super) fn waiting_state(task: &Task, now: Timestamp) -> TaskState {
     let holds_back = task.timing.as_ref().is_some_and(|timing| timing.holds_back(now));
@@ -44,8 +53,7 @@ fn first_state(task: &Task, now: Timestamp) -> TaskState {
     }
 }
 
-/// The same request again is answered with the task that stands; that is what makes a create safe to repeat
-/// after a lost answer.
+/// The same request again changes nothing; that is what makes a create safe to repeat after a lost answer.
 pub(super) fn repeat(task: &Task, new: &Task) -> Result<Change, Refusal> {
     let same = task.request_digest == new.request_digest && task.user == new.user;
     if same { Ok(Change::Nothing) } else { Err(Refusal::KeyTaken) }
