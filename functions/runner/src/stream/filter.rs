@@ -25,6 +25,8 @@ use crate::{command, outcome, work};
 /// The most bytes of one answer: what the stream of the topic takes, less what the broker puts around it.
 const ANSWER_BYTES_MAX: usize = TOPIC_RECORD_BYTES_MAX as usize - 2048;
 const READ_BYTES: usize = 256 * 1024;
+/// How long a process may be silent that has given no answer yet: it has to come up first.
+const START_PATIENCE: Duration = Duration::from_secs(5);
 /// The most characters that its last words are shown with.
 const WORDS_CHARS_MAX: usize = 1000;
 
@@ -36,6 +38,8 @@ pub struct Filter {
     /// What it has written and nobody has taken, and how much of that was looked through for the end of a line.
     buffer: BytesMut,
     seen: usize,
+    /// It has given an answer.
+    is_up: bool,
     files: Files,
     talk: JoinHandle<Vec<u8>>,
 }
@@ -59,7 +63,7 @@ impl Filter {
             Ok((kept, input, output)) => {
                 let mut kept = kept;
                 let talk = tokio::spawn(listen(kept.take_stderr(), Arc::clone(log)));
-                Ok(Self { kept, input, output, buffer: BytesMut::new(), seen: 0, files, talk })
+                Ok(Self { kept, input, output, buffer: BytesMut::new(), seen: 0, is_up: false, files, talk })
             }
             Err(error) => {
                 files.remove();
@@ -93,7 +97,9 @@ impl Filter {
     /// Writes lines and reads as many. `patience` is how long it may be silent while it owes an answer.
     pub async fn exchange(&mut self, lines: &[Bytes], patience: Duration) -> Exchange {
         let mut answers = Vec::with_capacity(lines.len());
+        let patience = if self.is_up { patience } else { patience.max(START_PATIENCE) };
         let fault = self.talk_about(lines, patience, &mut answers).await;
+        self.is_up |= !answers.is_empty();
         Exchange { fault: fault.err(), answers }
     }
 
