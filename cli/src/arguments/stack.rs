@@ -63,8 +63,11 @@ pub struct BenchArguments {
     #[arg(long, value_name = "DIR")]
     pub page: Option<PathBuf>,
     /// Measure nothing: take the document that an earlier run wrote
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["quick", "durability"])]
+    #[arg(long, value_name = "FILE", conflicts_with = "durability")]
     pub from: Option<PathBuf>,
+    /// Only the Task Engine's jobs; with --from the other figures are those of the document
+    #[arg(long, conflicts_with = "durability")]
+    pub jobs: bool,
     /// The process that is measured; started by `bench` itself
     #[arg(long, hide = true, value_name = "DIR")]
     pub stack: Option<PathBuf>,

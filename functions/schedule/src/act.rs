@@ -43,16 +43,18 @@ impl Actor {
     /// Begins an action. `known` is the record, where the board has it.
     pub fn begin(&self, action: Action, known: Option<(u64, Task)>) {
         let actor = self.clone();
+        // Taken here, so that the times of claims are in the order in which they were decided.
+        let now = clock::now();
         tokio::spawn(async move {
-            if let Err(error) = actor.act(action, known).await {
+            if let Err(error) = actor.act(action, known, now).await {
                 tracing::debug!(%error, "an action failed; it will be wanted again if it is still needed");
             }
         });
     }
 
-    async fn act(&self, action: Action, known: Option<(u64, Task)>) -> Result<(), Error> {
+    async fn act(&self, action: Action, known: Option<(u64, Task)>, now: Timestamp) -> Result<(), Error> {
         match action {
-            Action::Claim(key, runner) => self.claim(key, runner, known).await,
+            Action::Claim(key, runner) => self.claim(key, runner, known, now).await,
             Action::TellAssign(key, _) => {
                 let Some((_, task)) = self.tasks.get(&key).await? else { return Ok(()) };
                 if task.state.is_active() {
@@ -160,11 +162,17 @@ impl Actor {
         }
     }
 
-    async fn claim(&self, key: TaskKey, runner: RunnerId, known: Option<(u64, Task)>) -> Result<(), Error> {
+    async fn claim(
+        &self,
+        key: TaskKey,
+        runner: RunnerId,
+        known: Option<(u64, Task)>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         let session = SessionId(ids::random()?);
         let known = known.map_or(Known::Nothing, |(revision, task)| Known::Record(revision, Box::new(task)));
         let input = Input::Claim { runner, session };
-        let claimed = self.tasks.apply(&key, &input, clock::now(), known).await;
+        let claimed = self.tasks.apply(&key, &input, now, known).await;
         let (outcome, next) = match claimed {
             Ok(applied) => {
                 let task = applied.task;

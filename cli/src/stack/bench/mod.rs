@@ -4,6 +4,7 @@
 mod closed;
 mod doors;
 mod floor;
+mod jobs;
 mod machine;
 mod open;
 mod page;
@@ -51,10 +52,16 @@ pub async fn bench(settings: Settings, arguments: &BenchArguments, json: bool) -
     if let Some(folder) = &arguments.stack {
         return stack::serve(settings, folder).await.map_err(CliError::from);
     }
-    let report = match &arguments.from {
+    let mut report = match &arguments.from {
         Some(file) => Report::read(file)?,
+        None if arguments.jobs => Report::begin(arguments.quick, 0),
         None => measure(arguments, console).await?,
     };
+    if arguments.jobs || arguments.from.is_none() {
+        let amount = if arguments.quick { jobs::QUICK } else { jobs::WHOLE };
+        let command = format!("tasklane bench --jobs{}", if arguments.quick { " --quick" } else { "" });
+        report.jobs = Some(jobs::measure(amount, command, console).await?);
+    }
     if let Some(folder) = &arguments.page {
         page::write(&report, folder)?;
     }

@@ -6,7 +6,9 @@ use std::path::Path;
 use super::IN_FLIGHT;
 use super::closed::{Door, Row};
 use super::plot::{Plot, Series};
-use super::report::{CLOSED, ClassReport, OPEN, Report, closed_cells, idle_sentence, open_cells};
+use super::report::{
+    CLOSED, ClassReport, JOBS, OPEN, Report, closed_cells, idle_sentence, jobs_rows, open_cells,
+};
 use crate::stack::StackError;
 
 /// Writes `benchmarks.md`, `benchmarks.json` and the plots into a folder.
@@ -52,6 +54,15 @@ fn text(report: &Report) -> String {
     );
     for class in &report.classes {
         class_text(&mut page, class);
+    }
+    if let Some(jobs) = &report.jobs {
+        let _ = write!(
+            page,
+            "## Jobs\n\nMeasured {} with `{}`, durability {}. The order is checked for every job, by the times at which \
+             they were claimed and ended; jobs behind are records that were written in bulk.\n\n",
+            jobs.measured_at, jobs.command, jobs.durability
+        );
+        rows(&mut page, &JOBS, jobs_rows(jobs).into_iter());
     }
     page.push_str(
         "## What the words mean\n\nDurability *interval*: the broker syncs every 100 ms, so an acknowledged task survives \

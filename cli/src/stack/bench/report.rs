@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use service::clock;
 
+use super::jobs::JobsReport;
 use super::machine::Machine;
 use super::{PAYLOAD_BYTES, closed, open};
 use crate::stack::StackError;
@@ -28,6 +29,9 @@ pub struct Report {
     pub rounds: usize,
     /// One part per durability class.
     pub classes: Vec<ClassReport>,
+    /// What was measured of the Task Engine's jobs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jobs: Option<JobsReport>,
 }
 
 /// Versions of what was measured.
@@ -82,6 +86,7 @@ impl Report {
             payload_bytes: PAYLOAD_BYTES,
             rounds,
             classes: Vec::new(),
+            jobs: None,
         }
     }
 
@@ -108,6 +113,10 @@ impl Report {
             parts.push(table(&CLOSED, class.closed.iter().map(closed_cells).collect()));
             parts.push(table(&OPEN, class.open.iter().map(open_cells).collect()));
             parts.push(idle_sentence(&class.idle));
+        }
+        if let Some(jobs) = &self.jobs {
+            parts.push(format!("jobs, durability {}", jobs.durability));
+            parts.push(table(&JOBS, jobs_rows(jobs)));
         }
         parts.join("\n\n")
     }
@@ -170,6 +179,39 @@ pub fn open_cells(row: &open::Row) -> Vec<String> {
         milliseconds(row.pickup.p99_ms),
         milliseconds(row.done.p50_ms),
         milliseconds(row.done.p99_ms),
+    ]
+}
+
+/// Headings of what was measured of jobs.
+pub const JOBS: [&str; 3] = ["what", "found#", "wanted#"];
+
+/// The rows about jobs, each with what it is measured against.
+pub fn jobs_rows(jobs: &JobsReport) -> Vec<Vec<String>> {
+    let JobsReport { order, setting, callbacks, behind, .. } = jobs;
+    let row = |what: String, found: String, wanted: &str| vec![what, found, wanted.to_owned()];
+    let of = |what: &str| format!("{what}, {} jobs behind, p99", behind.jobs);
+    vec![
+        row(
+            format!("{} jobs, mixed priorities, 5 places of which 2 are kept: out of order", order.jobs),
+            order.out_of_order.to_string(),
+            "0",
+        ),
+        row("the same: moments over the limits".to_owned(), order.over_the_limits.to_string(), "0"),
+        row("the same: jobs/s, one step each".to_owned(), format!("{:.0}", order.jobs_per_second), "-"),
+        row(
+            "from a change of max_jobs to the claim, p50".to_owned(),
+            format!("{:.1} ms", setting.p50_ms),
+            "-",
+        ),
+        row("the same, p99".to_owned(), format!("{:.1} ms", setting.p99_ms), "50 ms"),
+        row(
+            format!("{} callbacks to one fast receiver", callbacks.events),
+            format!("{:.0}/s", callbacks.events_per_second),
+            "2000/s",
+        ),
+        row(of("GET /dashboard"), format!("{:.1} ms", behind.dashboard.p99_ms), "10 ms"),
+        row(of("GET /health"), format!("{:.1} ms", behind.health.p99_ms), "10 ms"),
+        row("memory of all functions then".to_owned(), format!("{:.0} MB", behind.functions_memory_mb), "-"),
     ]
 }
 

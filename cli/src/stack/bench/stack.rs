@@ -117,6 +117,11 @@ impl OwnStack {
         })
     }
 
+    /// Memory of the process with every function.
+    pub fn functions_memory_mb(&self) -> Result<f64, StackError> {
+        process::memory_mb(self.pid)
+    }
+
     /// What it takes while nothing happens.
     pub async fn idle(&self, seconds: f64) -> Result<Idle, StackError> {
         tokio::time::sleep(SETTLE).await;

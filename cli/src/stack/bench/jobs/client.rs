@@ -1,0 +1,133 @@
+//! The Task Engine's door over connections that stay open, as a client of it would use them.
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+
+use crate::commands::app::publish_folder;
+use crate::stack::StackError;
+use crate::stack::bench::stack::OwnStack;
+use crate::stack::dev::{TENANT, client};
+
+const MANIFEST: &str = "name = \"bench-jobs\"\nversion = \"1.0\"\nruntime = \"noop\"\n[services.run]\n\
+                        [workflows.bench]\nsteps = [\"run\"]\n";
+/// Jobs that are submitted at once.
+const AT_ONCE: usize = 32;
+/// Rows of one page of a list.
+const PAGE_ROWS: usize = 1_000;
+
+/// A client with its connections.
+pub struct JobsClient {
+    address: String,
+    api_key: String,
+    connections: Vec<Mutex<Option<SendRequest<Full<Bytes>>>>>,
+}
+
+impl JobsClient {
+    /// Publishes a workflow without processes.
+    pub async fn open(stack: &OwnStack) -> Result<Self, StackError> {
+        let folder = tempfile::tempdir().map_err(StackError::text)?;
+        crate::stack::bench::write(&folder.path().join("app.toml"), MANIFEST)?;
+        let http = client(&stack.url, &stack.api_key).map_err(StackError::text)?;
+        publish_folder(&http, folder.path().to_owned(), true).await.map_err(StackError::text)?;
+        Ok(Self {
+            address: stack.url.trim_start_matches("http://").to_owned(),
+            api_key: stack.api_key.clone(),
+            connections: (0..AT_ONCE).map(|_| Mutex::default()).collect(),
+        })
+    }
+
+    /// Sets a setting.
+    pub async fn set(&self, name: &str, value: usize) -> Result<(), StackError> {
+        let setting = json!({ "name": name, "setting": value });
+        self.ask(0, Method::POST, "/settings", Some(&setting)).await.map(drop)
+    }
+
+    /// Submits one job; gives its number.
+    pub async fn submit(&self, place: usize, priority: u64) -> Result<u64, StackError> {
+        let job = json!({ "client": TENANT, "job": { "workflow": "bench", "priority": priority }, "parameters": {} });
+        let answer = self.ask(place, Method::POST, "/job", Some(&job)).await?;
+        let number = answer.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok());
+        number.ok_or_else(|| StackError::Text(format!("the new job has no id: {answer}")))
+    }
+
+    /// Submits many jobs with these priorities.
+    pub async fn submit_all(&self, priorities: impl Iterator<Item = u64>) -> Result<(), StackError> {
+        let submits = priorities.enumerate().map(|(index, priority)| self.submit(index % AT_ONCE, priority));
+        let mut submits = futures_util::stream::iter(submits).buffer_unordered(AT_ONCE);
+        while let Some(submitted) = submits.next().await {
+            submitted?;
+        }
+        Ok(())
+    }
+
+    /// How many jobs have ended well.
+    pub async fn completed(&self) -> Result<u64, StackError> {
+        let health = self.ask(0, Method::GET, "/health", None).await?;
+        let completed = health.pointer("/jobs/completed").and_then(Value::as_u64);
+        completed.ok_or_else(|| StackError::Text(format!("health without counts: {health}")))
+    }
+
+    /// Every task there is, as our own API shows it.
+    pub async fn tasks(&self) -> Result<Vec<Value>, StackError> {
+        let mut all = Vec::new();
+        loop {
+            let path = format!("/tasklane/v1/tasks?limit={PAGE_ROWS}&offset={}", all.len());
+            let mut page = self.ask(0, Method::GET, &path, None).await?;
+            match page.get_mut("tasks").map(Value::take) {
+                Some(Value::Array(rows)) if !rows.is_empty() => all.extend(rows),
+                _ => return Ok(all),
+            }
+        }
+    }
+
+    /// One request. What is not 200 is an error.
+    pub async fn ask(
+        &self,
+        place: usize,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, StackError> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", &self.address)
+            .header("apikey", &self.api_key)
+            .header("api-key", &self.api_key)
+            .header("client", TENANT)
+            .body(Full::new(Bytes::from(body.map(Value::to_string).unwrap_or_default())))
+            .map_err(StackError::text)?;
+        let connection = self.connections.get(place % AT_ONCE);
+        let connection = connection.ok_or_else(|| StackError::Text("no connection".to_owned()))?;
+        let mut connection = connection.lock().await;
+        let mut sender = match connection.take().filter(|sender| !sender.is_closed()) {
+            Some(sender) => sender,
+            None => self.connect().await?,
+        };
+        let answer = sender.send_request(request).await.map_err(StackError::text)?;
+        let status = answer.status();
+        let bytes = answer.into_body().collect().await.map_err(StackError::text)?.to_bytes();
+        if status != StatusCode::OK {
+            let text = String::from_utf8_lossy(&bytes);
+            return Err(StackError::Text(format!("{path}: {status}: {text}")));
+        }
+        sender.ready().await.map_err(StackError::text)?;
+        *connection = Some(sender);
+        serde_json::from_slice(&bytes).map_err(StackError::text)
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, StackError> {
+        let stream = TcpStream::connect(&self.address).await.map_err(StackError::text)?;
+        stream.set_nodelay(true).map_err(StackError::text)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(StackError::text)?;
+        tokio::spawn(connection);
+        Ok(sender)
+    }
+}
