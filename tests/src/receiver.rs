@@ -12,6 +12,10 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio_util::task::AbortOnDropHandle;
 
 /// What came in.
@@ -74,8 +78,30 @@ impl Receiver {
 
     /// One that answers so.
     pub async fn answering(answers: Answers) -> Self {
+        Self::begin(answers, None).await
+    }
+
+    /// One that takes everything, through TLS, and its certificate as PEM. It is known as `localhost`.
+    pub async fn secure() -> (Self, String) {
+        let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivatePkcs8KeyDer::from(issued.key_pair.serialize_der());
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![issued.cert.der().clone()], key.into())
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        (Self::begin(Answers::default(), Some(acceptor)).await, issued.cert.pem())
+    }
+
+    async fn begin(answers: Answers, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let address = listener.local_addr().unwrap();
+        let url = match &tls {
+            Some(_) => format!("https://localhost:{}", address.port()),
+            None => format!("http://{address}"),
+        };
         let state = Arc::new(Mutex::new(State { received: Vec::new(), answers }));
         let shared = Arc::clone(&state);
         let server = tokio::spawn(async move {
@@ -83,9 +109,16 @@ impl Receiver {
                 let (stream, _) = listener.accept().await.unwrap();
                 let state = Arc::clone(&shared);
                 let service = service_fn(move |request| answer(Arc::clone(&state), request));
-                let connection = hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), service);
-                tokio::spawn(connection);
+                let server = hyper::server::conn::http1::Builder::new();
+                match tls.clone() {
+                    None => drop(tokio::spawn(server.serve_connection(TokioIo::new(stream), service))),
+                    Some(tls) => drop(tokio::spawn(async move {
+                        // A client that does not trust us goes away here.
+                        if let Ok(stream) = tls.accept(stream).await {
+                            let _ = server.serve_connection(TokioIo::new(stream), service).await;
+                        }
+                    })),
+                }
             }
         });
         Self { url, state, _server: AbortOnDropHandle::new(server) }

@@ -1,11 +1,13 @@
 //! One request to a stranger: to a checked address, within five seconds, following nothing.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use dialects::callbacks::Outgoing;
+use futures_util::future::BoxFuture;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -29,16 +31,24 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 const AGENT: &str = concat!("tasklane/", env!("CARGO_PKG_VERSION"));
 const SIGNATURE: &str = "x-tasklane-signature";
 
+/// Finds the addresses of a name.
+type Resolve = Box<dyn Fn(String, u16) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
+
 /// Sends requests to where the settings allow it.
 pub struct Dialer {
     outbound: Outbound,
     tls: Result<TlsConnector, String>,
+    resolve: Resolve,
 }
 
 impl Dialer {
     /// By these rules. A machine without certificates can dial http and nothing else.
     pub fn new(outbound: Outbound) -> Self {
-        Self { outbound, tls: connector() }
+        Self::resolving(outbound, Box::new(|host, port| Box::pin(by_system(host, port))))
+    }
+
+    fn resolving(outbound: Outbound, resolve: Resolve) -> Self {
+        Self { outbound, tls: connector(), resolve }
     }
 
     /// Asks a gate; an error says why it is closed. Any status of success or of redirection opens it, and a
@@ -99,9 +109,8 @@ impl Dialer {
         let addresses: Vec<IpAddr> = match target.literal {
             Some(address) => vec![address],
             None => {
-                let found = tokio::net::lookup_host((target.host.as_str(), target.port)).await;
-                let found = found.map_err(|_| format!("{} can't be resolved", target.host))?;
-                found.map(|address| address.ip()).collect()
+                let found = (self.resolve)(target.host.clone(), target.port).await;
+                found.map_err(|_| format!("{} can't be resolved", target.host))?
             }
         };
         let mut failure = format!("{} has no address", target.host);
@@ -117,6 +126,11 @@ impl Dialer {
         }
         Err(failure)
     }
+}
+
+async fn by_system(host: String, port: u16) -> io::Result<Vec<IpAddr>> {
+    let found = tokio::net::lookup_host((host.as_str(), port)).await?;
+    Ok(found.map(|address| address.ip()).collect())
 }
 
 fn connector() -> Result<TlsConnector, String> {
@@ -151,3 +165,7 @@ async fn read_away(body: Incoming) {
 fn answered(status: StatusCode) -> String {
     format!("it answered {}", status.as_u16())
 }
+
+#[cfg(test)]
+#[path = "dial_tests.rs"]
+mod tests;

@@ -50,6 +50,8 @@ pub struct OwnStack {
     pub program: String,
     /// The user of the floor, and its password.
     pub user: (String, String),
+    /// Its folder.
+    pub files: Files,
     broker_pid: u32,
     pid: u32,
     child: Child,
@@ -94,6 +96,7 @@ impl OwnStack {
             nats: ready.nats,
             program: ready.program,
             user: (USER.to_owned(), ready.password),
+            files: Files::prepare(folder)?,
             broker_pid: ready.broker_pid,
             pid,
             child,
