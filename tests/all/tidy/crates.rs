@@ -48,6 +48,7 @@ const ABILITIES: &[(&str, &[&str])] = &[
     ("tar", &["bundle"]),
     ("flate2", &["bundle"]),
     ("libc", &["keeper"]),
+    ("seccompiler", &["keeper"]),
 ];
 
 /// The crates that do no I/O, with everything that they use.

@@ -15,6 +15,7 @@ use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, close, dup2_stderr, dup2_stdout, getppid};
+use seccompiler::BpfProgram;
 
 use super::explain::{explain, folder_is_missing};
 use crate::protocol::{Launch, Limits};
@@ -38,7 +39,8 @@ pub(super) fn start(launch: &Launch) -> Result<Pid, String> {
         .stderr(Stdio::inherit())
         .process_group(0);
     let fence = launch.fence.as_ref().map(|fence| super::fence::build(launch, fence)).transpose()?;
-    prepare_child(&mut command, status, resolve(&launch.limits), fence);
+    let calls = launch.fence.as_ref().and_then(|_| super::seccomp::build());
+    prepare_child(&mut command, status, resolve(&launch.limits), fence, calls);
     let child = command.spawn().map_err(|error| explain(launch, &error))?;
     let_go(status);
     i32::try_from(child.id()).map(Pid::from_raw).map_err(|error| error.to_string())
@@ -90,6 +92,7 @@ fn prepare_child(
     status: Option<RawFd>,
     limits: Vec<(Resource, rlim_t)>,
     mut fence: Option<RulesetCreated>,
+    calls: Option<BpfProgram>,
 ) {
     let keeper = Pid::this();
     let prepare = move || -> io::Result<()> {
@@ -104,6 +107,9 @@ fn prepare_child(
         SigSet::empty().thread_set_mask()?;
         if let Some(fence) = fence.take() {
             fence.restrict_self().map_err(io::Error::other)?;
+        }
+        if let Some(calls) = &calls {
+            super::seccomp::restrict_self(calls);
         }
         if let Some(status) = status {
             // SAFETY: F_SETFD only changes a flag of a descriptor, and this one was reserved for the task.

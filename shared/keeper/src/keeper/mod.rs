@@ -10,6 +10,7 @@ mod ending;
 mod events;
 mod explain;
 mod fence;
+mod seccomp;
 mod set_up;
 
 use std::process::ExitCode;

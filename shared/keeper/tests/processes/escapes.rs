@@ -86,6 +86,34 @@ async fn no_program_reaches_what_is_not_its_own() {
     assert!(!Path::new("/etc/tasklane-escape").exists());
 }
 
+/// Python; each ends well only if the kernel refused the call as such, before it looked at its arguments.
+const CALLS: [(&str, &str); 8] = [
+    ("mounts", "libc.mount(b'none', b'/mnt', b'tmpfs', 0, None)"),
+    ("unmounts", "libc.umount2(b'/mnt', 0)"),
+    ("changes its root", "libc.chroot(b'/')"),
+    ("makes a namespace", "libc.unshare(0x10000000)"),
+    ("joins a namespace", "libc.setns(-1, 0)"),
+    ("renames the machine", "libc.sethostname(b'', -1)"),
+    ("sets the clock", "libc.clock_settime(-1, (ctypes.c_long * 2)(1, 1))"),
+    ("takes swap away", "libc.swapoff(b'/nowhere')"),
+];
+
+#[tokio::test]
+async fn no_program_changes_the_machine_by_calls_to_the_kernel() {
+    let outside = Outside::new();
+    for (what, call) in CALLS {
+        let bench = Bench::new();
+        let mut launch = bench.python(&format!(
+            "import ctypes, errno\nlibc = ctypes.CDLL(None, use_errno=True)\nassert {call} == -1\n\
+             assert ctypes.get_errno() == errno.EPERM, ctypes.get_errno()\n\
+             print(open('/proc/self/status').read())"
+        ));
+        launch.fence = Some(outside.fence());
+        assert_eq!(run(&launch).await.code, Some(0), "a program that {what}: {}", bench.output());
+        assert!(bench.output().contains("Seccomp:\t2"), "{what}: {}", bench.output());
+    }
+}
+
 #[tokio::test]
 async fn a_fenced_task_has_what_a_task_needs() {
     let outside = Outside::new();
