@@ -1,5 +1,6 @@
 //! `doctor`: is everything as it should be, from here to the runners, and if not, what to do.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use domain::Timestamp;
@@ -222,7 +223,9 @@ async fn key_checks(client: &Client) -> Vec<Check> {
         }
         Err(error) => return vec![bad("key", error.to_string(), "try again in a moment")],
     };
-    vec![key, session_check(client).await]
+    let mut checks = vec![key];
+    checks.extend(session_checks(client).await);
+    checks
 }
 
 fn user_check(user: &Value) -> Check {
@@ -232,19 +235,42 @@ fn user_check(user: &Value) -> Check {
     ok("key", format!("valid, of user {} in tenant {}{admin}", field("name"), field("environment_name")))
 }
 
-async fn session_check(client: &Client) -> Check {
+async fn session_checks(client: &Client) -> Vec<Check> {
     let document = match client.get(path(["tasklane", "v1", "sessions"])).await {
         Ok(document) => document,
         Err(CliError::Refused(refusal)) if refusal.status == 403 => {
-            return ok("sessions", "this key may not see them; that takes scope Session");
+            return vec![ok("sessions", "this key may not see them; that takes scope Session")];
         }
-        Err(error) => return bad("sessions", error.to_string(), "look at the log of function sessions"),
+        Err(error) => {
+            return vec![bad("sessions", error.to_string(), "look at the log of function sessions")];
+        }
     };
     let sessions = document.get("sessions").and_then(Value::as_array).map_or(0, Vec::len);
     match list_in::<RunnerStatus>(&document, "runners") {
-        Ok(runners) => place_check(sessions, &runners),
-        Err(error) => bad("sessions", error.to_string(), "use the same version"),
+        Ok(runners) => {
+            [Some(place_check(sessions, &runners)), fence_check(&runners)].into_iter().flatten().collect()
+        }
+        Err(error) => vec![bad("sessions", error.to_string(), "use the same version")],
     }
+}
+
+/// What keeps task processes to themselves, where runners say it; each form of it once.
+fn fence_check(runners: &[RunnerStatus]) -> Option<Check> {
+    let told: BTreeSet<&str> = runners.iter().map(|runner| runner.fences.as_str()).collect();
+    let told: Vec<&str> = told.into_iter().filter(|fences| !fences.is_empty()).collect();
+    if told.is_empty() {
+        return None;
+    }
+    let finding = told.join("; on others ");
+    Some(if finding.contains("no Landlock") {
+        warn(
+            "fences",
+            finding,
+            "without Landlock the rights of the user are the fence: run runners under a user of their own",
+        )
+    } else {
+        ok("fences", finding)
+    })
 }
 
 fn place_check(sessions: usize, runners: &[RunnerStatus]) -> Check {
@@ -297,6 +323,24 @@ mod tests {
         assert!(levels(&sick).contains(&("runners", Level::Bad)));
         sick.broker = false;
         assert_eq!(levels(&sick).iter().filter(|(_, level)| *level == Level::Bad).count(), 1);
+    }
+
+    #[test]
+    fn each_form_of_the_fence_is_named_once_and_one_without_landlock_is_a_warning() {
+        let runner = |fences: &str| {
+            let runner = json!({
+                "runner": "28cddbc9-2c12-44cc-81f4-78ea1fa4882d", "host": "here", "slots": 1, "held": 0,
+                "started_at": "2026-11-25T08:00:00Z", "draining": false, "fences": fences,
+            });
+            serde_json::from_value::<RunnerStatus>(runner).unwrap()
+        };
+        let [good, poor] =
+            ["Landlock 6, seccomp, memory by rlimit", "no Landlock, seccomp, memory by rlimit"];
+        let check = fence_check(&[runner(good), runner(good)]).unwrap();
+        assert_eq!((check.level, check.finding.as_str()), (Level::Ok, good));
+        let check = fence_check(&[runner(good), runner(poor)]).unwrap();
+        assert_eq!((check.level, check.finding), (Level::Warn, format!("{good}; on others {poor}")));
+        assert!(fence_check(&[runner("")]).is_none());
     }
 
     #[test]

@@ -22,12 +22,13 @@ pub struct Origin {
     started_at: Timestamp,
     /// The name of the machine.
     pub host: String,
+    fences: String,
 }
 
 impl Origin {
     /// Now, on this machine.
     pub fn here() -> Self {
-        Self { started_at: clock::now(), host: machine::host() }
+        Self { started_at: clock::now(), host: machine::host(), fences: keeper::fences().to_string() }
     }
 }
 
@@ -58,7 +59,7 @@ pub async fn tell(runner: &Runner) {
     let (warm, sessions) = runner.pool.show();
     processes.extend(sessions);
     let heartbeat = Heartbeat { runner: runner.id, slots, draining, held, warm };
-    let origin = runner.origin.clone();
-    let beat = Beat { heartbeat, host: origin.host, started_at: origin.started_at, processes };
+    let Origin { started_at, host, fences } = runner.origin.clone();
+    let beat = Beat { heartbeat, host, started_at, fences, processes };
     runner.broker.tell(subjects::beat(runner.id), &beat).await;
 }

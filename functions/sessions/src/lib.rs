@@ -220,5 +220,6 @@ fn runner_status(beat: &Beat) -> RunnerStatus {
         slots: beat.heartbeat.slots,
         held: u32::try_from(beat.heartbeat.held.len()).unwrap_or(u32::MAX),
         draining: beat.heartbeat.draining,
+        fences: beat.fences.clone(),
     }
 }

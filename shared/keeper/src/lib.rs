@@ -14,7 +14,7 @@ mod protocol;
 mod runner;
 
 pub use error::KeeperError;
-pub use keeper::keeper_main;
+pub use keeper::{Fences, fences, keeper_main};
 pub use leftovers::end_leftovers;
 pub use processes::live_descendants;
 pub use protocol::{Exit, Fence, Launch, Limits};

@@ -105,6 +105,9 @@ pub struct Beat {
     pub host: String,
     /// Since when the runner is up.
     pub started_at: Timestamp,
+    /// What keeps its task processes to themselves, in words.
+    #[serde(default)]
+    pub fences: String,
     /// Its sessions.
     pub processes: Vec<Process>,
 }

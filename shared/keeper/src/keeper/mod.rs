@@ -10,6 +10,7 @@ mod ending;
 mod events;
 mod explain;
 mod fence;
+mod kernel;
 mod seccomp;
 mod set_up;
 
@@ -24,6 +25,7 @@ use nix::unistd::Pid;
 use crate::protocol::{Order, Report};
 use control::Control;
 use events::Events;
+pub use kernel::{Fences, fences};
 
 /// How long what a task left behind has between SIGTERM and SIGKILL.
 const LEFTOVER_GRACE: Duration = Duration::from_millis(500);

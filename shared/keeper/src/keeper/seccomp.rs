@@ -53,7 +53,7 @@ const REFUSED: &[libc::c_long] = &[
 
 /// The filter, ready to be put in force by the child; none for a processor that nobody has described.
 pub(super) fn build() -> Option<BpfProgram> {
-    let refused = REFUSED.iter().map(|call| (i64::from(*call), Vec::new())).collect();
+    let refused = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
     let no = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let processor = std::env::consts::ARCH.try_into().ok()?;
     SeccompFilter::new(refused, SeccompAction::Allow, no, processor).ok()?.try_into().ok()

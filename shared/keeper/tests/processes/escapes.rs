@@ -66,6 +66,7 @@ const ESCAPES: [(&str, &str); 18] = [
 
 #[tokio::test]
 async fn no_program_reaches_what_is_not_its_own() {
+    assert!(keeper::fences().landlock.is_some(), "it is told that there is a fence");
     let outside = Outside::new();
     for (number, (what, script)) in ESCAPES.into_iter().enumerate() {
         let bench = Bench::new();
@@ -100,6 +101,7 @@ const CALLS: [(&str, &str); 8] = [
 
 #[tokio::test]
 async fn no_program_changes_the_machine_by_calls_to_the_kernel() {
+    assert!(keeper::fences().seccomp, "it is told that there is a filter");
     let outside = Outside::new();
     for (what, call) in CALLS {
         let bench = Bench::new();

@@ -135,6 +135,9 @@ pub struct RunnerStatus {
     pub held: u32,
     /// It takes no more.
     pub draining: bool,
+    /// What keeps its task processes to themselves on that machine, in words.
+    #[serde(default)]
+    pub fences: String,
 }
 
 impl Call for SessionsRequest {
