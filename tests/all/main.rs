@@ -33,6 +33,7 @@ mod nats_rights;
 mod near;
 mod pages;
 mod permissions;
+mod reading;
 mod receivers;
 mod restarts;
 mod runtime;

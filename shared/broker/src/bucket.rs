@@ -107,11 +107,29 @@ impl<T: Serialize + DeserializeOwned> Bucket<T> {
         Ok((info.state.bytes, u64::try_from(info.config.max_bytes).unwrap_or(0)))
     }
 
-    /// The sequence of the newest write to any key; 0 where there never was one.
-    pub async fn last_sequence(&self) -> Result<u64, Error> {
+    /// The sequence of the newest write to any key that is still there; 0 where there is none. The broker looks
+    /// through all keys for it, so this is for buckets that have few.
+    pub(crate) async fn last_of_few(&self) -> Result<u64, Error> {
         let stream = subjects::bucket_stream(self.name);
         let found = self.broker.newest(&stream, &subjects::bucket_key(self.name, ">")).await?;
         Ok(found.map_or(0, |(sequence, _)| sequence))
+    }
+
+    /// The same at a cost that does not grow with the keys: the last number that the broker gave, if what it
+    /// was given to is still there.
+    pub async fn last_sequence(&self) -> Result<u64, Error> {
+        let stream = subjects::bucket_stream(self.name);
+        let mut before = None;
+        loop {
+            let last = self.broker.last_given(&stream).await?;
+            if last == 0 || self.broker.stands(&stream, last).await? {
+                return Ok(last);
+            }
+            // Overwritten in between, or gone for good: a marker whose time was over.
+            if before.replace(last) == Some(last) {
+                return self.last_of_few().await;
+            }
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Reading the newest message of a subject, so that whoever has written sees at least what it wrote.
+//! Reading the newest message of a subject, and how far a stream is, so that whoever has written sees at least what it
+//! wrote.
 
 use std::time::Duration;
 
@@ -32,6 +33,18 @@ struct Refused {
     description: String,
 }
 
+/// What is said of a stream; of all that, how far it is.
+#[derive(Deserialize)]
+struct Info {
+    state: Option<State>,
+    error: Option<Refused>,
+}
+
+#[derive(Deserialize)]
+struct State {
+    last_seq: u64,
+}
+
 const NOT_FOUND: u16 = 404;
 
 impl Broker {
@@ -47,6 +60,30 @@ impl Broker {
             // The shorter form, for one subject alone: the broker has no JSON to read.
             self.directly(subjects::direct_get_last(stream, subject), Bytes::new()).await
         }
+    }
+
+    /// The number that a stream gave last, be the message still there or not; 0 before the first.
+    pub(crate) async fn last_given(&self, stream: &str) -> Result<u64, Error> {
+        let answer = self.read(subjects::stream_info(stream), Bytes::new()).await?;
+        let answer: Info = serde_json::from_slice(&answer.payload).map_err(Error::internal)?;
+        match answer {
+            Info { state: Some(state), .. } => Ok(state.last_seq),
+            Info { error, .. } => {
+                let why = error.map_or_else(String::new, |refused| refused.description);
+                Err(Error::unavailable(format!("the broker does not know how {stream} stands: {why}")))
+            }
+        }
+    }
+
+    /// Whether the message with this number is still there.
+    pub(crate) async fn stands(&self, stream: &str, sequence: u64) -> Result<bool, Error> {
+        let wanted = Bytes::from(serde_json::json!({ "seq": sequence }).to_string());
+        let found = if self.client.server_info().cluster.is_some() {
+            self.ask_leader(stream, wanted).await?
+        } else {
+            self.directly(subjects::direct_get(stream), wanted).await?
+        };
+        Ok(found.is_some())
     }
 
     async fn directly(&self, request: String, body: Bytes) -> Result<Option<(u64, Bytes)>, Error> {

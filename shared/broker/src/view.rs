@@ -94,7 +94,7 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> View<T> {
 
     /// The same, with every write that was acknowledged before this call.
     pub async fn all_fresh(&self) -> Result<Vec<Arc<T>>, Error> {
-        let last = self.bucket.last_sequence().await?;
+        let last = self.bucket.last_of_few().await?;
         let mut seen = self.seen.clone();
         let caught_up = async { seen.wait_for(|seen| *seen >= last).await.is_ok() };
         if !tokio::time::timeout(TRUSTED_FOR, caught_up).await.unwrap_or(false) {
@@ -129,7 +129,7 @@ async fn prove<T>(
 {
     let mut askers = Vec::new();
     while asked.recv_many(&mut askers, ASKERS_AT_ONCE).await > 0 {
-        let proven = match bucket.last_sequence().await {
+        let proven = match bucket.last_of_few().await {
             Ok(last) => {
                 let caught_up = seen.wait_for(|seen| *seen >= last);
                 matches!(tokio::time::timeout(CATCH_UP, caught_up).await, Ok(Ok(_)))
@@ -165,7 +165,7 @@ async fn keep<T>(
             },
             _ = proofs.tick() => {
                 let asked = Instant::now();
-                if let Ok(last) = bucket.last_sequence().await && last <= seen && proof.borrow().is_some() {
+                if let Ok(last) = bucket.last_of_few().await && last <= seen && proof.borrow().is_some() {
                     proof.send_replace(Some(asked));
                 }
             }

@@ -91,7 +91,7 @@ fn add_stream(list: &mut Permissions, function: Function, stream: &Stream) {
         list.publish.push(subjects::leader_get(&name));
         if stream.kind == Kind::Bucket {
             // Following a bucket: its state, a consumer of one's own, and the answers to its flow control.
-            list.publish.push(format!("$JS.API.STREAM.INFO.{name}"));
+            list.publish.push(subjects::stream_info(&name));
             list.publish.push(format!("$JS.API.CONSUMER.CREATE.{name}"));
             list.publish.push(format!("$JS.API.CONSUMER.CREATE.{name}.>"));
             list.publish.push(format!("$JS.API.CONSUMER.INFO.{name}.>"));

@@ -97,6 +97,11 @@ pub fn direct_get(stream: &str) -> String {
     format!("$JS.API.DIRECT.GET.{stream}")
 }
 
+/// `$JS.API.STREAM.INFO.KV_tasks`: how a stream stands.
+pub fn stream_info(stream: &str) -> String {
+    format!("$JS.API.STREAM.INFO.{stream}")
+}
+
 /// `$JS.API.DIRECT.GET.KV_tasks.$KV.tasks.demo.efa6…`: reads the newest message of one subject.
 pub fn direct_get_last(stream: &str, subject: &str) -> String {
     format!("{}.{subject}", direct_get(stream))
