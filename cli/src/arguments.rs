@@ -70,6 +70,9 @@ pub enum Command {
     /// See which sessions run where, read their logs, end them
     #[command(subcommand)]
     Session(SessionCommand),
+    /// See the records of topics as they come
+    #[command(subcommand)]
+    Stream(StreamCommand),
     /// Check the service, its functions, the key and the clock, and say what to do
     Doctor,
     /// Measure how fast tasks go through
@@ -255,6 +258,33 @@ pub enum SessionCommand {
         /// The session
         id: SessionId,
     },
+}
+
+/// `stream …`.
+#[derive(Debug, Subcommand)]
+pub enum StreamCommand {
+    /// Print records as they come; name source and sink of a stream task to see both of its ends
+    Tail {
+        /// The broker, with a user of the tenant; `tasklane dev --json` prints one
+        #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
+        nats: String,
+        /// Topics such as demo.flowers; `*` is any one word of a topic, `>` at the end all that follow
+        #[arg(required = true, value_parser = parse_topic)]
+        topics: Vec<String>,
+        /// End after so many records
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        count: Option<u64>,
+    },
+}
+
+/// What the broker would refuse without a word, or take for a protocol error, is named here.
+fn parse_topic(text: &str) -> Result<String, String> {
+    let word = |word: &str| !word.is_empty() && !word.contains(|c: char| c.is_whitespace() || c.is_control());
+    if text.split('.').all(word) {
+        Ok(text.to_owned())
+    } else {
+        Err("a topic is words with dots between".to_owned())
+    }
 }
 
 /// Checks rights here, so that a typing error is named before anything is sent. The text goes out as it came.

@@ -7,6 +7,7 @@ pub mod key;
 pub mod lane;
 mod logs;
 pub mod session;
+pub mod stream;
 pub mod task;
 pub mod tenant;
 
@@ -40,6 +41,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), CliError> {
         Command::Tenant(command) => tenant::run(context, command).await,
         Command::Lane(command) => lane::run(context, command).await,
         Command::Session(command) => session::run(context, command).await,
+        Command::Stream(command) => stream::run(context, command).await,
         Command::Doctor => doctor::run(context).await,
         Command::Demo(_) | Command::Dev(_) | Command::Serve(_) | Command::Bench(_) | Command::Keep(_) => {
             Ok(())

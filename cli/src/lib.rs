@@ -50,9 +50,11 @@ fn run(shared: Shared, command: Command) -> Result<ExitCode, CliError> {
         Command::Task(_) | Command::App(_) | Command::Grant(_) | Command::Key(_) => {
             run_client(shared, command)
         }
-        Command::Tenant(_) | Command::Lane(_) | Command::Session(_) | Command::Doctor => {
-            run_client(shared, command)
-        }
+        Command::Tenant(_)
+        | Command::Lane(_)
+        | Command::Session(_)
+        | Command::Stream(_)
+        | Command::Doctor => run_client(shared, command),
     }
 }
 

@@ -3,8 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::Kit;
+use tests::symetry::Customer;
+use tests::topics::Topics;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name)
@@ -30,6 +33,77 @@ fn the_tests_of_routing_session_pass() {
 #[test]
 fn the_tests_of_echo_page_pass() {
     unittest("echo-page");
+}
+
+#[test]
+fn the_tests_of_scoring_pass() {
+    unittest("scoring");
+}
+
+/// What the committed script of the example itself takes each flower for.
+fn predictions() -> Vec<Value> {
+    let output =
+        Command::new("python3").args(["-B", "train.py", "--predict"]).current_dir(folder("scoring")).output();
+    let output = output.expect("python3 is there");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The flowers of the example as records.
+fn flowers() -> Vec<Value> {
+    let text = std::fs::read_to_string(folder("scoring").join("data/iris.csv")).unwrap();
+    let mut lines = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let names = lines.next().unwrap();
+    let record = |(id, line): (usize, Vec<&str>)| {
+        let measures = names.iter().zip(&line).take(4);
+        let mut record: serde_json::Map<String, Value> =
+            measures.map(|(name, text)| ((*name).to_owned(), json!(text.parse::<f64>().unwrap()))).collect();
+        record.insert("id".to_owned(), json!(id));
+        Value::Object(record)
+    };
+    lines.enumerate().map(record).collect()
+}
+
+#[tokio::test]
+async fn scoring_says_of_each_flower_what_its_own_script_says_and_tail_shows_both_ends() {
+    let kit = Kit::start().await;
+    let bundle = bundle::pack_directory(&folder("scoring"), &bundle::Bounds::default()).unwrap();
+    kit.http.post("/tasklane/v1/apps?latest=true", bundle.bytes).await.expect(200);
+    let customer = Customer::new(&kit.http, "demo", &kit.stack.signing_secret().unwrap());
+    let params =
+        json!({ "sml.kstream.source.topic": "demo.flowers", "sml.kstream.sink.topic": "demo.species" });
+    let task = json!({ "type": "scoring", "name": "iris", "params": params });
+    customer.create(&task, false).await.expect(202);
+    customer.get("/tasks/iris/start").await.expect(200);
+
+    let flowers = flowers();
+    let password = kit.stack.files.demo_user().unwrap().password;
+    let nats = kit.stack.settings.nats_url.replacen("nats://", &format!("nats://demo:{password}@"), 1);
+    let count = (2 * flowers.len()).to_string();
+    let mut tail = tokio::process::Command::new(tests::program());
+    tail.args(["stream", "tail", "--nats", &nats, "demo.flowers", "demo.species", "--count", &count]);
+    tail.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).kill_on_drop(true);
+    let mut tail = tail.spawn().unwrap();
+    let mut said = BufReader::new(tail.stderr.take().unwrap()).lines();
+    let said = said.next_line().await.unwrap().unwrap();
+    assert_eq!(said, "listening to demo.flowers, demo.species; Ctrl-C ends it");
+
+    let topics = Topics::of(&kit).await;
+    let mut species = topics.listen("demo.species").await;
+    topics.publish("demo.flowers", flowers.iter().map(Value::to_string)).await;
+    let predictions = predictions();
+    assert_eq!(predictions.len(), 150);
+    for (id, (predicted, scored)) in predictions.iter().zip(species.take(150).await).enumerate() {
+        let scored: Value = serde_json::from_str(&scored).unwrap();
+        let expected =
+            json!({ "id": id, "species": predicted["species"], "probability": predicted["probability"] });
+        assert_eq!(scored, expected);
+    }
+    let shown = String::from_utf8(tail.wait_with_output().await.unwrap().stdout).unwrap();
+    let of = |topic: &str| shown.lines().filter(|line| line.starts_with(topic)).count();
+    assert_eq!((of("demo.flowers  {"), of("demo.species  {")), (150, 150), "{shown}");
+    kit.stop().await;
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ async fn run(stack: &Stack, api_key: &str, console: Console) -> Result<bool, Cli
     let client = dev::client(&stack.url, api_key)?;
     examples::publish(&client).await?;
     console.note(&format!(
-        "Tasklane is up at {}: durability {}, example apps hello and routing published",
+        "Tasklane is up at {}: durability {}, example apps published",
         stack.url,
         stack.settings.durability.name()
     ));

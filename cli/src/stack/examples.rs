@@ -40,6 +40,12 @@ const EXAMPLES: &[(&str, &[File])] = &[
             "test_server.py", "tsplib.py", "data/README.md", "data/berlin52.tsp", "data/berlin52.opt.tour", "data/pcb442.tsp", "data/pcb442.opt.tour",
         ),
     ),
+    (
+        "scoring",
+        files!(
+            "scoring": "README.md", "app.toml", "model.json", "model.py", "score.py", "test_scoring.py", "train.py", "data/README.md", "data/iris.csv",
+        ),
+    ),
 ];
 
 /// A file of an example, for checking its results.

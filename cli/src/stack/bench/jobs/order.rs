@@ -134,6 +134,6 @@ mod tests {
         let wrong = [job(7, 0, 10, 20), job(1, 1, 20, 30), job(1, 2, 30, 40)];
         assert_eq!(out_of_order(&wrong), 3);
         let many: Vec<Ran> = (0..4).map(|number| job(7, number, 10 + number, 50)).collect();
-        assert_eq!(over_the_limits(&many), 2);
+        assert_eq!(over_the_limits(&many), 1);
     }
 }
