@@ -20,6 +20,7 @@ mod dev;
 mod dialect_cases;
 mod examples;
 mod faults;
+mod health;
 mod idempotency;
 mod jobs;
 mod lanes;

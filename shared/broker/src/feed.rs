@@ -40,6 +40,8 @@ pub struct Feed<T> {
 
 const FEED_CAPACITY: usize = 1024;
 const RETRY_MILLIS: u64 = 100;
+/// How often a feed looks where the end is before it has caught up.
+const ENDS_MAX: u32 = 8;
 
 impl<T: Serialize + DeserializeOwned + Send + 'static> Feed<T> {
     /// Begins to follow a bucket.
@@ -110,7 +112,8 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Follower<T> {
     async fn follow_once(&mut self) -> Result<(), String> {
         let mut reconnects = self.bucket.broker.reconnects();
         reconnects.mark_unchanged();
-        let (watch, last) = self.open().await?;
+        let (watch, mut last) = self.open().await?;
+        let mut ends = 0;
         let mut source = Source::Own(watch);
         let mut caught_up = self.seen >= last;
         if caught_up {
@@ -133,8 +136,14 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Follower<T> {
             }
             self.take(&entry).await?;
             if !caught_up && entry.revision >= last {
-                caught_up = true;
-                self.tell(News::CaughtUp { sequence: entry.revision }).await?;
+                // What was written anew since the beginning stood before this end and stands behind it now: all has
+                // been told once nothing was written meanwhile, or nothing can have fled from us so often.
+                last = self.bucket.last_sequence().await.map_err(|error| error.to_string())?;
+                ends += 1;
+                if entry.revision >= last || ends == ENDS_MAX {
+                    caught_up = true;
+                    self.tell(News::CaughtUp { sequence: entry.revision }).await?;
+                }
             }
         }
     }
