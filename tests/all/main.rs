@@ -43,6 +43,7 @@ mod session_manager;
 mod sessions;
 mod shared_syncs;
 mod signatures;
+mod stream_kills;
 mod streams;
 mod tails;
 mod tidy;

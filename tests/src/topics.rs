@@ -1,5 +1,7 @@
 //! A program of the demo tenant that writes and reads topics, with the broker user that `dev` shows.
 
+use std::time::Duration;
+
 use async_nats::{Client, ConnectOptions, Subscriber};
 use futures_util::StreamExt;
 
@@ -27,7 +29,8 @@ impl Topics {
     /// Connects with the demo user's password.
     pub async fn connect(url: &str, password: &str) -> Self {
         let options = ConnectOptions::with_user_and_password("demo".to_owned(), password.to_owned());
-        let options = options.subscription_capacity(2_000_000);
+        // What is asked while the broker is away gets no answer; whoever asks has to hear so.
+        let options = options.subscription_capacity(2_000_000).request_timeout(Some(Duration::from_secs(1)));
         Self { client: options.connect(url).await.expect("the demo user is let in") }
     }
 
