@@ -68,6 +68,9 @@ pub struct BenchArguments {
     /// Only the Task Engine's jobs; with --from the other figures are those of the document
     #[arg(long, conflicts_with = "durability")]
     pub jobs: bool,
+    /// Only stream tasks; with --from the other figures are those of the document
+    #[arg(long, conflicts_with = "durability")]
+    pub streams: bool,
     /// The process that is measured; started by `bench` itself
     #[arg(long, hide = true, value_name = "DIR")]
     pub stack: Option<PathBuf>,

@@ -103,7 +103,8 @@ impl Floor {
     }
 }
 
-async fn connect(stack: &OwnStack) -> Result<Client, StackError> {
+/// A connection with the rights of the floor.
+pub async fn connect(stack: &OwnStack) -> Result<Client, StackError> {
     let (user, password) = stack.user.clone();
     let options = ConnectOptions::with_user_and_password(user, password).subscription_capacity(65_536);
     options.connect(&stack.nats).await.map_err(StackError::text)

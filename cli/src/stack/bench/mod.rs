@@ -13,6 +13,7 @@ mod process;
 mod report;
 mod stack;
 mod stats;
+mod streams;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -54,13 +55,19 @@ pub async fn bench(settings: Settings, arguments: &BenchArguments, json: bool) -
     }
     let mut report = match &arguments.from {
         Some(file) => Report::read(file)?,
-        None if arguments.jobs => Report::begin(arguments.quick, 0),
+        None if arguments.jobs || arguments.streams => Report::begin(arguments.quick, 0),
         None => measure(arguments, console).await?,
     };
-    if arguments.jobs || arguments.from.is_none() {
+    let everything = arguments.from.is_none() && !arguments.jobs && !arguments.streams;
+    if arguments.jobs || everything {
         let amount = if arguments.quick { jobs::QUICK } else { jobs::WHOLE };
         let command = format!("tasklane bench --jobs{}", if arguments.quick { " --quick" } else { "" });
         report.jobs = Some(jobs::measure(amount, command, console).await?);
+    }
+    if arguments.streams || everything {
+        let amount = if arguments.quick { streams::QUICK } else { streams::WHOLE };
+        let command = format!("tasklane bench --streams{}", if arguments.quick { " --quick" } else { "" });
+        report.streams = Some(streams::measure(amount, command, console).await?);
     }
     if let Some(folder) = &arguments.page {
         page::write(&report, folder)?;

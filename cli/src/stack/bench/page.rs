@@ -7,7 +7,7 @@ use super::IN_FLIGHT;
 use super::closed::{Door, Row};
 use super::plot::{Plot, Series};
 use super::report::{
-    CLOSED, ClassReport, JOBS, OPEN, Report, closed_cells, idle_sentence, jobs_rows, open_cells,
+    CLOSED, ClassReport, JOBS, OPEN, Report, closed_cells, idle_sentence, jobs_rows, open_cells, streams_rows,
 };
 use crate::stack::StackError;
 
@@ -63,6 +63,15 @@ fn text(report: &Report) -> String {
             jobs.measured_at, jobs.command, jobs.durability
         );
         rows(&mut page, &JOBS, jobs_rows(jobs).into_iter());
+    }
+    if let Some(streams) = &report.streams {
+        let _ = write!(
+            page,
+            "## Stream tasks\n\nMeasured {} with `{}`, durability {}. Records of 100 bytes wait in the source before the \
+             measurement begins; both read batches of 500, and a batch is acknowledged once its answers are stored.\n\n",
+            streams.measured_at, streams.command, streams.durability
+        );
+        rows(&mut page, &JOBS, streams_rows(streams).into_iter());
     }
     page.push_str(
         "## What the words mean\n\nDurability *interval*: the broker syncs every 100 ms, so an acknowledged task survives \

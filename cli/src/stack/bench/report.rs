@@ -8,6 +8,7 @@ use service::clock;
 
 use super::jobs::JobsReport;
 use super::machine::Machine;
+use super::streams::StreamsReport;
 use super::{PAYLOAD_BYTES, closed, open};
 use crate::stack::StackError;
 use crate::table::table;
@@ -32,6 +33,9 @@ pub struct Report {
     /// What was measured of the Task Engine's jobs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jobs: Option<JobsReport>,
+    /// What was measured of stream tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streams: Option<StreamsReport>,
 }
 
 /// Versions of what was measured.
@@ -87,6 +91,7 @@ impl Report {
             rounds,
             classes: Vec::new(),
             jobs: None,
+            streams: None,
         }
     }
 
@@ -104,10 +109,10 @@ impl Report {
     /// For people.
     pub fn table(&self) -> String {
         let Machine { processor, cores, memory_mb, system } = &self.machine;
-        let mut parts = vec![format!(
-            "{cores} cores of {processor}, {memory_mb} MB, {system}; nats-server {}; {} rounds, medians",
-            self.versions.broker, self.rounds
-        )];
+        let mut parts = vec![format!("{cores} cores of {processor}, {memory_mb} MB, {system}")];
+        if !self.classes.is_empty() {
+            parts.push(format!("nats-server {}; {} rounds, medians", self.versions.broker, self.rounds));
+        }
         for class in &self.classes {
             parts.push(format!("durability {}", class.durability));
             parts.push(table(&CLOSED, class.closed.iter().map(closed_cells).collect()));
@@ -117,6 +122,10 @@ impl Report {
         if let Some(jobs) = &self.jobs {
             parts.push(format!("jobs, durability {}", jobs.durability));
             parts.push(table(&JOBS, jobs_rows(jobs)));
+        }
+        if let Some(streams) = &self.streams {
+            parts.push(format!("stream tasks, durability {}", streams.durability));
+            parts.push(table(&JOBS, streams_rows(streams)));
         }
         parts.join("\n\n")
     }
@@ -182,7 +191,7 @@ pub fn open_cells(row: &open::Row) -> Vec<String> {
     ]
 }
 
-/// Headings of what was measured of jobs.
+/// Headings of what was measured of jobs, and of stream tasks.
 pub const JOBS: [&str; 3] = ["what", "found#", "wanted#"];
 
 /// The rows about jobs, each with what it is measured against.
@@ -212,6 +221,23 @@ pub fn jobs_rows(jobs: &JobsReport) -> Vec<Vec<String>> {
         row(of("GET /dashboard"), format!("{:.1} ms", behind.dashboard.p99_ms), "10 ms"),
         row(of("GET /health"), format!("{:.1} ms", behind.health.p99_ms), "10 ms"),
         row("memory of all functions then".to_owned(), format!("{:.0} MB", behind.functions_memory_mb), "-"),
+    ]
+}
+
+/// The rows about stream tasks, each with what it is measured against.
+pub fn streams_rows(streams: &StreamsReport) -> Vec<Vec<String>> {
+    let row = |what: &str, found: String, wanted: &str| vec![what.to_owned(), found, wanted.to_owned()];
+    let (task, bare) = (streams.task_per_second, streams.bare_per_second);
+    vec![
+        row("a bare loop that consumes and publishes, records/s", format!("{bare:.0}"), "-"),
+        row("a stream task with the filter cat, records/s", format!("{task:.0}"), "50000, or half of it"),
+        row("the same, of the bare loop", format!("{:.0} %", 100.0 * task / bare), "50 %"),
+        row(
+            "from publication to answer at 1,000 records/s, p50",
+            format!("{:.1} ms", streams.latency.p50_ms),
+            "-",
+        ),
+        row("the same, p99", format!("{:.1} ms", streams.latency.p99_ms), "20 ms"),
     ]
 }
 

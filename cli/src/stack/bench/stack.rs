@@ -34,6 +34,7 @@ struct Ready {
     api_key: String,
     nats: String,
     program: String,
+    secret: String,
     password: String,
     broker_pid: u32,
 }
@@ -48,6 +49,8 @@ pub struct OwnStack {
     pub nats: String,
     /// The seed of the program that comes through the NATS door.
     pub program: String,
+    /// What a customer of the SymetryML API signs with.
+    pub secret: String,
     /// The user of the floor, and its password.
     pub user: (String, String),
     /// Its folder.
@@ -95,6 +98,7 @@ impl OwnStack {
             api_key: ready.api_key,
             nats: ready.nats,
             program: ready.program,
+            secret: ready.secret,
             user: (USER.to_owned(), ready.password),
             files: Files::prepare(folder)?,
             broker_pid: ready.broker_pid,
@@ -148,6 +152,9 @@ pub async fn serve(mut settings: Settings, folder: &Path) -> Result<ExitCode, St
     let all = |text: &str| vec!["bench.>".to_owned(), text.to_owned()];
     let mut permissions = Permissions { publish: all("$JS.API.>"), subscribe: all("_INBOX.>") };
     permissions.publish.push("$JS.ACK.>".to_owned());
+    let topics = format!("{TENANT}.>");
+    permissions.publish.push(topics.clone());
+    permissions.subscribe.push(topics);
     let options = StackOptions {
         data: folder.to_owned(),
         http: ([127, 0, 0, 1], 0).into(),
@@ -175,6 +182,7 @@ pub async fn serve(mut settings: Settings, folder: &Path) -> Result<ExitCode, St
         api_key: stack.api_key()?,
         nats: stack.settings.nats_url.clone(),
         program,
+        secret: stack.signing_secret()?,
         password,
         broker_pid: stack.server.as_ref().map_or(0, nats_server::Server::pid),
     };
