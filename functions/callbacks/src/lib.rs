@@ -22,7 +22,7 @@ use wire::topology::{DELIVERIES, task_key};
 use dial::Dialer;
 
 /// Gates that are asked at once; further ones wait, and none of them holds up a delivery.
-const GATES_AT_ONCE: usize = 512;
+const GATES_AT_ONCE: usize = 1_024;
 
 /// Open files that all gates and deliveries at once need, with some for the broker.
 const FILES_WANTED: u64 = 4_096;

@@ -4,6 +4,7 @@
 mod closed;
 mod doors;
 mod floor;
+mod goals;
 mod jobs;
 mod machine;
 mod open;
@@ -11,6 +12,7 @@ mod page;
 mod plot;
 mod process;
 mod report;
+mod schedules;
 mod stack;
 mod stats;
 mod streams;
@@ -31,6 +33,10 @@ use stack::OwnStack;
 const PAYLOAD_BYTES: usize = 256;
 /// How many tasks are under way at once in the closed measurements.
 const IN_FLIGHT: [usize; 3] = [1, 32, 256];
+
+/// Schedules that are pending.
+const PENDING_WHOLE: usize = 100_000;
+const PENDING_QUICK: usize = 20_000;
 
 /// How long and how often is measured.
 #[derive(Debug, Clone, Copy)]
@@ -55,19 +61,26 @@ pub async fn bench(settings: Settings, arguments: &BenchArguments, json: bool) -
     }
     let mut report = match &arguments.from {
         Some(file) => Report::read(file)?,
-        None if arguments.jobs || arguments.streams => Report::begin(arguments.quick, 0),
+        None if arguments.jobs || arguments.schedules || arguments.streams => {
+            Report::begin(arguments.quick, 0)
+        }
         None => measure(arguments, console).await?,
     };
-    let everything = arguments.from.is_none() && !arguments.jobs && !arguments.streams;
+    let everything =
+        arguments.from.is_none() && !arguments.jobs && !arguments.schedules && !arguments.streams;
+    let command =
+        |part: &str| format!("tasklane bench {part}{}", if arguments.quick { " --quick" } else { "" });
     if arguments.jobs || everything {
         let amount = if arguments.quick { jobs::QUICK } else { jobs::WHOLE };
-        let command = format!("tasklane bench --jobs{}", if arguments.quick { " --quick" } else { "" });
-        report.jobs = Some(jobs::measure(amount, command, console).await?);
+        report.jobs = Some(jobs::measure(amount, command("--jobs"), console).await?);
+    }
+    if arguments.schedules || everything {
+        let pending = if arguments.quick { PENDING_QUICK } else { PENDING_WHOLE };
+        report.schedules = Some(schedules::measure(pending, command("--schedules"), console).await?);
     }
     if arguments.streams || everything {
         let amount = if arguments.quick { streams::QUICK } else { streams::WHOLE };
-        let command = format!("tasklane bench --streams{}", if arguments.quick { " --quick" } else { "" });
-        report.streams = Some(streams::measure(amount, command, console).await?);
+        report.streams = Some(streams::measure(amount, command("--streams"), console).await?);
     }
     if let Some(folder) = &arguments.page {
         page::write(&report, folder)?;

@@ -5,10 +5,9 @@ use std::path::Path;
 
 use super::IN_FLIGHT;
 use super::closed::{Door, Row};
+use super::goals::{GOALS, jobs_rows, schedules_rows, streams_rows};
 use super::plot::{Plot, Series};
-use super::report::{
-    CLOSED, ClassReport, JOBS, OPEN, Report, closed_cells, idle_sentence, jobs_rows, open_cells, streams_rows,
-};
+use super::report::{CLOSED, ClassReport, OPEN, Report, closed_cells, idle_sentence, open_cells};
 use crate::stack::StackError;
 
 /// Writes `benchmarks.md`, `benchmarks.json` and the plots into a folder.
@@ -62,7 +61,16 @@ fn text(report: &Report) -> String {
              they were claimed and ended; jobs behind are records that were written in bulk.\n\n",
             jobs.measured_at, jobs.command, jobs.durability
         );
-        rows(&mut page, &JOBS, jobs_rows(jobs).into_iter());
+        rows(&mut page, &GOALS, jobs_rows(jobs).into_iter());
+    }
+    if let Some(schedules) = &report.schedules {
+        let _ = write!(
+            page,
+            "## Schedules\n\nMeasured {} with `{}`, durability {}. Pending schedules are records that were written in bulk, \
+             due in 2099; a due task is late by the time from its moment to its claim.\n\n",
+            schedules.measured_at, schedules.command, schedules.durability
+        );
+        rows(&mut page, &GOALS, schedules_rows(schedules).into_iter());
     }
     if let Some(streams) = &report.streams {
         let _ = write!(
@@ -71,7 +79,7 @@ fn text(report: &Report) -> String {
              measurement begins; both read batches of 500, and a batch is acknowledged once its answers are stored.\n\n",
             streams.measured_at, streams.command, streams.durability
         );
-        rows(&mut page, &JOBS, streams_rows(streams).into_iter());
+        rows(&mut page, &GOALS, streams_rows(streams).into_iter());
     }
     page.push_str(
         "## What the words mean\n\nDurability *interval*: the broker syncs every 100 ms, so an acknowledged task survives \

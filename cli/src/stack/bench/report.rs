@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use service::clock;
 
+use super::goals::{GOALS, jobs_rows, schedules_rows, streams_rows};
 use super::jobs::JobsReport;
 use super::machine::Machine;
+use super::schedules::SchedulesReport;
 use super::streams::StreamsReport;
 use super::{PAYLOAD_BYTES, closed, open};
 use crate::stack::StackError;
@@ -36,6 +38,9 @@ pub struct Report {
     /// What was measured of stream tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub streams: Option<StreamsReport>,
+    /// What was measured of tasks that wait for their time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedules: Option<SchedulesReport>,
 }
 
 /// Versions of what was measured.
@@ -92,6 +97,7 @@ impl Report {
             classes: Vec::new(),
             jobs: None,
             streams: None,
+            schedules: None,
         }
     }
 
@@ -121,11 +127,15 @@ impl Report {
         }
         if let Some(jobs) = &self.jobs {
             parts.push(format!("jobs, durability {}", jobs.durability));
-            parts.push(table(&JOBS, jobs_rows(jobs)));
+            parts.push(table(&GOALS, jobs_rows(jobs)));
+        }
+        if let Some(schedules) = &self.schedules {
+            parts.push(format!("schedules, durability {}", schedules.durability));
+            parts.push(table(&GOALS, schedules_rows(schedules)));
         }
         if let Some(streams) = &self.streams {
             parts.push(format!("stream tasks, durability {}", streams.durability));
-            parts.push(table(&JOBS, streams_rows(streams)));
+            parts.push(table(&GOALS, streams_rows(streams)));
         }
         parts.join("\n\n")
     }
@@ -188,56 +198,6 @@ pub fn open_cells(row: &open::Row) -> Vec<String> {
         milliseconds(row.pickup.p99_ms),
         milliseconds(row.done.p50_ms),
         milliseconds(row.done.p99_ms),
-    ]
-}
-
-/// Headings of what was measured of jobs, and of stream tasks.
-pub const JOBS: [&str; 3] = ["what", "found#", "wanted#"];
-
-/// The rows about jobs, each with what it is measured against.
-pub fn jobs_rows(jobs: &JobsReport) -> Vec<Vec<String>> {
-    let JobsReport { order, setting, callbacks, behind, .. } = jobs;
-    let row = |what: String, found: String, wanted: &str| vec![what, found, wanted.to_owned()];
-    let of = |what: &str| format!("{what}, {} jobs behind, p99", behind.jobs);
-    vec![
-        row(
-            format!("{} jobs, mixed priorities, 5 places of which 2 are kept: out of order", order.jobs),
-            order.out_of_order.to_string(),
-            "0",
-        ),
-        row("the same: moments over the limits".to_owned(), order.over_the_limits.to_string(), "0"),
-        row("the same: jobs/s, one step each".to_owned(), format!("{:.0}", order.jobs_per_second), "-"),
-        row(
-            "from a change of max_jobs to the claim, p50".to_owned(),
-            format!("{:.1} ms", setting.p50_ms),
-            "-",
-        ),
-        row("the same, p99".to_owned(), format!("{:.1} ms", setting.p99_ms), "50 ms"),
-        row(
-            format!("{} callbacks to one fast receiver", callbacks.events),
-            format!("{:.0}/s", callbacks.events_per_second),
-            "2000/s",
-        ),
-        row(of("GET /dashboard"), format!("{:.1} ms", behind.dashboard.p99_ms), "10 ms"),
-        row(of("GET /health"), format!("{:.1} ms", behind.health.p99_ms), "10 ms"),
-        row("memory of all functions then".to_owned(), format!("{:.0} MB", behind.functions_memory_mb), "-"),
-    ]
-}
-
-/// The rows about stream tasks, each with what it is measured against.
-pub fn streams_rows(streams: &StreamsReport) -> Vec<Vec<String>> {
-    let row = |what: &str, found: String, wanted: &str| vec![what.to_owned(), found, wanted.to_owned()];
-    let (task, bare) = (streams.task_per_second, streams.bare_per_second);
-    vec![
-        row("a bare loop that consumes and publishes, records/s", format!("{bare:.0}"), "-"),
-        row("a stream task with the filter cat, records/s", format!("{task:.0}"), "50000, or half of it"),
-        row("the same, of the bare loop", format!("{:.0} %", 100.0 * task / bare), "50 %"),
-        row(
-            "from publication to answer at 1,000 records/s, p50",
-            format!("{:.1} ms", streams.latency.p50_ms),
-            "-",
-        ),
-        row("the same, p99", format!("{:.1} ms", streams.latency.p99_ms), "20 ms"),
     ]
 }
 

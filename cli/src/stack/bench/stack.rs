@@ -129,6 +129,11 @@ impl OwnStack {
         process::memory_mb(self.pid)
     }
 
+    /// Memory of the broker.
+    pub fn broker_memory_mb(&self) -> Result<f64, StackError> {
+        process::memory_mb(self.broker_pid)
+    }
+
     /// What it takes while nothing happens.
     pub async fn idle(&self, seconds: f64) -> Result<Idle, StackError> {
         tokio::time::sleep(SETTLE).await;

@@ -75,7 +75,7 @@ impl Dialect for TaskEngine {
 
     fn decode(&self, route: &Route, request: &Request<'_>, caller: Option<&Caller>) -> Result<Plan, Error> {
         if let Some(caller) = caller {
-            check_client(request, caller)?;
+            check_client(route, request, caller)?;
         }
         request::plan(route.operation, request, caller)
     }
@@ -139,15 +139,16 @@ fn one<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     }
 }
 
-/// The client that a request names, in its header or its body, has to be the one whose key it shows.
-fn check_client(request: &Request<'_>, caller: &Caller) -> Result<(), Error> {
+/// The client that a request names, in its header or its body, has to be the one whose key it shows. Reads that are
+/// open need no client: programs that name theirs in the body of a create send the key alone with them.
+fn check_client(route: &Route, request: &Request<'_>, caller: &Caller) -> Result<(), Error> {
     let in_body = serde_json::from_slice::<serde_json::Value>(request.body).ok();
     let in_body = in_body.as_ref().and_then(|body| body.get("client")).and_then(|client| client.as_str());
     let in_header = request.header("client");
     let named = [in_header, in_body];
     let is_other = |client: &&str| *client != caller.tenant;
-    let anonymous = in_header.is_none() && in_body.is_none();
-    if anonymous || named.iter().flatten().any(is_other) {
+    let unnamed = in_header.is_none() && in_body.is_none() && route.access != OPEN;
+    if unnamed || named.iter().flatten().any(is_other) {
         return Err(Error::new(Code::Unauthenticated, "the client is not the one of the API key"));
     }
     Ok(())

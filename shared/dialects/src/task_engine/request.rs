@@ -43,8 +43,14 @@ pub(super) fn plan(operation: &str, request: &Request<'_>, caller: Option<&Calle
             let number = number()?;
             JobsOrder::Update { number, amendment: amendment(&object(request)?)? }
         }
-        "rerun_job" => JobsOrder::Rerun { number: number()? },
-        "push_jobs" => JobsOrder::Push,
+        "rerun_job" => {
+            no_rubbish(request)?;
+            JobsOrder::Rerun { number: number()? }
+        }
+        "push_jobs" => {
+            no_rubbish(request)?;
+            JobsOrder::Push
+        }
         "get_logs" => JobsOrder::Logs { viewer, number: number()? },
         "list_schedules" => JobsOrder::Schedules,
         "set_scheduler" => scheduler(request)?,
@@ -66,6 +72,11 @@ fn object(request: &Request<'_>) -> Result<serde_json::Map<String, Value>, Error
         return Err(bad("the body must be a JSON object"));
     };
     Ok(fields)
+}
+
+/// Where no body is needed any JSON is left alone, and what is no JSON is refused as everywhere.
+fn no_rubbish(request: &Request<'_>) -> Result<(), Error> {
+    if request.body.is_empty() { Ok(()) } else { body::json(request.body).map(drop) }
 }
 
 fn create(request: &Request<'_>) -> Result<JobsOrder, Error> {
@@ -221,9 +232,9 @@ fn query(request: &Request<'_>) -> Result<JobQuery, Error> {
 fn limit(parameters: &Parameters) -> Result<u64, Error> {
     match parameters.get("limit")?.filter(|text| !text.is_empty()) {
         None => Ok(ROWS_DEFAULT),
-        Some(text) => match parameters.unsigned("limit")? {
-            Some(limit) if limit > 0 => Ok(limit.min(ROWS_MAX)),
-            _ => Err(wrong("limit", text, "a whole number from 1 on")),
+        Some(text) => match parameters.unsigned("limit") {
+            Ok(Some(limit)) if limit > 0 => Ok(limit.min(ROWS_MAX)),
+            Ok(_) | Err(_) => Err(wrong("limit", text, "a whole number from 1 on")),
         },
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use uuid::Uuid;
 
+use crate::board::row::Row;
 use crate::board::{Action, Board, Millis};
 use crate::id::{TaskId, TaskKey};
 use crate::task::state::Task;
@@ -15,6 +16,11 @@ const DUE_REST_MS: Millis = 1_000;
 /// The same where a gate is asked, which may take its time.
 const GATE_REST_MS: Millis = 10_000;
 
+/// A gate that stays closed is asked less and less often, up to a minute apart. Under the ticks it is asked at each of
+/// them: their interval is what the client wants.
+const GATE_DOUBLINGS_MAX: u32 = 6;
+const GATE_AGAIN_MS_MAX: Millis = 60_000;
+
 /// The tasks by their times.
 #[derive(Default)]
 pub(super) struct Due {
@@ -22,6 +28,8 @@ pub(super) struct Due {
     by_tick: BTreeSet<(Timestamp, TaskKey)>,
     /// Said to be due, and until when that is trusted to act.
     said: HashMap<TaskKey, Millis>,
+    /// How often the gate of a task was found closed.
+    closed: HashMap<TaskKey, u32>,
 }
 
 impl Due {
@@ -32,6 +40,7 @@ impl Due {
 
     pub fn remove(&mut self, task: &Task) {
         self.said.remove(&task.key());
+        self.closed.remove(&task.key());
         let (set, entry) = self.place(task);
         set.remove(&entry);
     }
@@ -64,11 +73,15 @@ impl Board {
         self.due.by_time.first().map(|(at, _)| *at)
     }
 
-    /// The gate of a task was found closed: it is asked again soon, or at the next tick.
+    /// The gate of a task was found closed: it is asked again soon, and later if it stays so, or at the next tick.
     pub fn gate_closed(&mut self, key: &TaskKey, now: Millis) {
-        if let Some(until) = self.due.said.get_mut(key) {
-            *until = now.saturating_add(DUE_REST_MS);
-        }
+        let by_tick = |row: &Row| row.task.timing.as_ref().is_some_and(|timing| timing.by_tick);
+        let Some(by_tick) = self.rows.get(key).map(by_tick) else { return };
+        let Some(until) = self.due.said.get_mut(key) else { return };
+        let times = self.due.closed.entry(key.clone()).or_default();
+        let rest = (DUE_REST_MS << (*times).min(GATE_DOUBLINGS_MAX)).min(GATE_AGAIN_MS_MAX);
+        *times = times.saturating_add(1);
+        *until = if by_tick { now } else { now.saturating_add(rest) };
     }
 
     /// What was said to be due and still stands where it stood may be said again.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http::{Method, Request, StatusCode};
+use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -18,7 +18,7 @@ use crate::stack::dev::{TENANT, client};
 const MANIFEST: &str = "name = \"bench-jobs\"\nversion = \"1.0\"\nruntime = \"noop\"\n[services.run]\n\
                         [workflows.bench]\nsteps = [\"run\"]\n";
 /// Jobs that are submitted at once.
-const AT_ONCE: usize = 32;
+pub const AT_ONCE: usize = 32;
 /// Rows of one page of a list.
 const PAGE_ROWS: usize = 1_000;
 
@@ -67,6 +67,17 @@ impl JobsClient {
         Ok(())
     }
 
+    /// Creates one task and waits for its end.
+    pub async fn run(&self) -> Result<(), StackError> {
+        let created = self.ask(0, Method::POST, "/pro-api/v2/tasks/bench-jobs/run", Some(&json!({}))).await?;
+        let id = created.get("id").and_then(Value::as_str).unwrap_or_default();
+        let ended = self.ask(0, Method::GET, &format!("/tasklane/v1/tasks/{id}?wait=60"), None).await?;
+        if ended.get("state").and_then(Value::as_str) == Some("completed") {
+            return Ok(());
+        }
+        Err(StackError::Text(format!("the task has not run: {ended}")))
+    }
+
     /// How many jobs have ended well.
     pub async fn completed(&self) -> Result<u64, StackError> {
         let health = self.ask(0, Method::GET, "/health", None).await?;
@@ -74,11 +85,19 @@ impl JobsClient {
         completed.ok_or_else(|| StackError::Text(format!("health without counts: {health}")))
     }
 
-    /// Every task there is, as our own API shows it.
-    pub async fn tasks(&self) -> Result<Vec<Value>, StackError> {
+    /// How many tasks there are of all APIs: in these states, or all where none is named.
+    pub async fn total(&self, states: &str) -> Result<u64, StackError> {
+        let query = if states.is_empty() { String::new() } else { format!("&states={states}") };
+        let list = self.ask(0, Method::GET, &format!("/pro-api/v2/tasks?limit=1{query}"), None).await?;
+        let total = list.get("total_tasks").and_then(Value::as_u64);
+        total.ok_or_else(|| StackError::Text(format!("a list without a count: {list}")))
+    }
+
+    /// Every task that has ended well, as our own API shows it.
+    pub async fn completed_tasks(&self) -> Result<Vec<Value>, StackError> {
         let mut all = Vec::new();
         loop {
-            let path = format!("/tasklane/v1/tasks?limit={PAGE_ROWS}&offset={}", all.len());
+            let path = format!("/tasklane/v1/tasks?states=completed&limit={PAGE_ROWS}&offset={}", all.len());
             let mut page = self.ask(0, Method::GET, &path, None).await?;
             match page.get_mut("tasks").map(Value::take) {
                 Some(Value::Array(rows)) if !rows.is_empty() => all.extend(rows),
@@ -87,7 +106,7 @@ impl JobsClient {
         }
     }
 
-    /// One request. What is not 200 is an error.
+    /// One request. What is no success is an error.
     pub async fn ask(
         &self,
         place: usize,
@@ -114,7 +133,7 @@ impl JobsClient {
         let answer = sender.send_request(request).await.map_err(StackError::text)?;
         let status = answer.status();
         let bytes = answer.into_body().collect().await.map_err(StackError::text)?.to_bytes();
-        if status != StatusCode::OK {
+        if !status.is_success() {
             let text = String::from_utf8_lossy(&bytes);
             return Err(StackError::Text(format!("{path}: {status}: {text}")));
         }

@@ -1,11 +1,14 @@
 //! The Task Engine's jobs: that they start in the documented order, how soon a setting acts, how fast callbacks
-//! are delivered, and what dashboard and health take with a million jobs behind.
+//! are delivered, what gates that never answer do to others, and what dashboard and health take with a million jobs
+//! behind.
 
 mod behind;
 mod callbacks;
-mod client;
+pub mod client;
+pub mod due;
+mod gates;
 mod order;
-mod records;
+pub mod records;
 mod settings;
 
 use serde::{Deserialize, Serialize};
@@ -26,14 +29,20 @@ pub struct Amount {
     pub changes: usize,
     /// Callbacks that are delivered.
     pub events: usize,
+    /// Semaphore URLs that are asked at once.
+    pub gates: usize,
+    /// Tasks that are due meanwhile.
+    pub due: usize,
     /// Jobs behind dashboard and health.
     pub behind: usize,
 }
 
 /// What the documents promise.
-pub const WHOLE: Amount = Amount { ordered: 10_000, changes: 100, events: 40_000, behind: 1_000_000 };
+pub const WHOLE: Amount =
+    Amount { ordered: 10_000, changes: 100, events: 40_000, gates: 1_000, due: 500, behind: 1_000_000 };
 /// For a first impression.
-pub const QUICK: Amount = Amount { ordered: 1_000, changes: 20, events: 8_000, behind: 50_000 };
+pub const QUICK: Amount =
+    Amount { ordered: 1_000, changes: 20, events: 8_000, gates: 1_000, due: 100, behind: 50_000 };
 
 /// What was measured of jobs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -50,6 +59,8 @@ pub struct JobsReport {
     pub setting: Quantiles,
     /// Callbacks.
     pub callbacks: callbacks::Delivered,
+    /// Semaphore URLs that never answer.
+    pub gates: gates::Gates,
     /// Dashboard and health.
     pub behind: behind::Behind,
 }
@@ -78,9 +89,11 @@ async fn measure_on(
     let setting = settings::measure(&client, amount.changes).await?;
     console.note(&format!("jobs: {} callbacks", amount.events));
     let callbacks = callbacks::measure(stack, amount.events).await?;
+    console.note(&format!("jobs: {} gates that never answer", amount.gates));
+    let gates = gates::measure(stack, &client, amount.gates, amount.due).await?;
     console.note(&format!("jobs: dashboard and health with {} jobs behind", amount.behind));
     let behind = behind::measure(stack, &client, amount.behind).await?;
     let measured_at = service::clock::now().format("%Y-%m-%d %H:%M UTC");
     let durability = class.name().to_owned();
-    Ok(JobsReport { durability, command, measured_at, order, setting, callbacks, behind })
+    Ok(JobsReport { durability, command, measured_at, order, setting, callbacks, gates, behind })
 }

@@ -45,7 +45,7 @@ pub async fn measure(client: &JobsClient, count: usize) -> Result<Order, StackEr
     client.submit_all((0..count as u64).map(|number| number * 7 % 10 + 1)).await?;
     client.set("max_jobs", MAX_JOBS).await?;
     until_completed(client, count as u64).await?;
-    let tasks = client.tasks().await?;
+    let tasks = client.completed_tasks().await?;
     let ran: Vec<Ran> = tasks.iter().map(ran).collect::<Result<_, _>>()?;
     if ran.len() != count {
         return Err(StackError::Text(format!("{} of {count} jobs are there", ran.len())));

@@ -40,11 +40,26 @@ fn a_task_moved_by_ticks_waits_for_them_and_a_gate_is_asked_first() {
     let expected = [Action::Due(numbered(1).key()), Action::AskGate(numbered(2).key())];
     assert_eq!(board.due_by_tick(at(500), 0), expected);
     board.gate_closed(&numbered(2).key(), 500);
-    board.repair(1_500);
+    board.repair(500);
     let gate = Action::AskGate(numbered(2).key());
-    assert!(board.due_by_tick(at(600), 1_500).contains(&gate), "it is asked again at the next tick");
+    assert!(board.due_by_tick(at(600), 600).contains(&gate), "it is asked again at the next tick");
     let reason = board.waiting(&numbered(2).key(), 0).unwrap().reason;
     assert!(reason.contains("semaphore"), "{reason}");
+}
+
+#[test]
+fn a_gate_that_stays_closed_is_asked_less_and_less_often() {
+    let mut board = Board::new();
+    board.learn(1, scheduled(1, at(100), Some("http://gate"), false), 0);
+    let (key, mut now) = (numbered(1).key(), 0);
+    for rest in [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000] {
+        assert_eq!(board.due(at(500), now), [Action::AskGate(key.clone())]);
+        board.gate_closed(&key, now);
+        board.repair(now + rest - 1);
+        assert_eq!(board.due(at(500), now + rest - 1), [], "{rest} ms are not over");
+        now += rest;
+        board.repair(now);
+    }
 }
 
 #[test]
