@@ -210,3 +210,63 @@ async fn the_log_tells_who_asked_when_it_may_run_and_whom_it_was_told() {
     assert_eq!(message(&rows[0])["path"], format!("POST /jobs/{id}/rerun"));
     kit.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_refused_leaves_nothing_behind_and_the_jobs_of_others_are_not_there() {
+    let kit = kit().await;
+    let http = &kit.http;
+    let whole = json!({ "content_id": "c1" });
+    for (job, parameters) in [
+        (json!({ "workflow": "nobody's" }), whole.clone()),
+        (json!({ "workflow": "publish" }), json!({})),
+        (json!({ "workflow": "publish" }), json!({ "content_id": null })),
+        (json!({ "workflow": "publish", "priority": 0 }), whole.clone()),
+        (json!({ "workflow": "publish", "priority": "eleven" }), whole.clone()),
+        (json!({ "workflow": "publish", "run_at": "2040-02-30T00:00:00.000" }), whole.clone()),
+        (json!({ "workflow": "publish", "semaphore_url": "http://10.0.0.1/" }), whole.clone()),
+        (
+            json!({ "workflow": "publish" }),
+            json!({ "content_id": "c1", "rest_endpoints": ["http://10.0.0.1/"] }),
+        ),
+    ] {
+        let body = json!({ "job": job, "parameters": parameters });
+        let refused = ask(http, Method::POST, "/job", body).await.expect(400).json();
+        assert_eq!(refused.get("id"), Some(&Value::Null), "{refused}");
+        assert!(refused["error"].as_str().is_some_and(|text| !text.is_empty()), "{refused}");
+    }
+    assert_eq!(ask(http, Method::GET, "/jobs", Value::Null).await.expect(200).json(), json!([]));
+
+    let later = submit(http, json!({ "workflow": "publish", "run_at": "2040-06-06T10:00:00.000" })).await;
+    let path = format!("/jobs/{later}");
+    let before = ask(http, Method::GET, &path, Value::Null).await.expect(200).json();
+    for change in [
+        json!({ "priority": 2, "run_at": "soon" }),
+        json!({ "priority": 2, "semaphore_url": "http://10.0.0.1/" }),
+        json!({ "run_at": "2041-01-01T00:00:00.000", "queue_state": "queued" }),
+        json!({ "workflow": "other", "id": 7 }),
+    ] {
+        let refused = ask(http, Method::PUT, &path, change).await.expect(400).json();
+        assert_eq!(refused["id"], later.as_str(), "{refused}");
+    }
+    assert_eq!(ask(http, Method::GET, &path, Value::Null).await.expect(200).json(), before);
+
+    tests::accounts::tenant(http, "other").await;
+    let key = tests::accounts::key(http, "other", "eve", &["Jobs"]).await.text;
+    let headers = [("client", "other"), ("api-key", key.as_str())];
+    let there = format!("Job not found: {later}");
+    let log = format!("/logs/{later}");
+    let rerun = format!("{path}/rerun");
+    let change = r#"{"priority":1}"#;
+    for (method, path, body) in [
+        (Method::GET, &path, ""),
+        (Method::GET, &log, ""),
+        (Method::PUT, &path, change),
+        (Method::PATCH, &path, change),
+        (Method::POST, &rerun, ""),
+    ] {
+        let answer = http.with_key(None).send(method, path, &headers, body).await.unwrap().expect(400).json();
+        assert_eq!(answer["error"], there, "{answer}");
+    }
+    assert_eq!(ask(http, Method::GET, &path, Value::Null).await.expect(200).json(), before);
+    kit.stop().await;
+}
