@@ -88,7 +88,8 @@ impl JobsClient {
     /// How many tasks there are of all APIs and users: in these states, or all where none is named.
     pub async fn total(&self, states: &str) -> Result<u64, StackError> {
         let query = if states.is_empty() { String::new() } else { format!("&states={states}") };
-        let list = self.ask(0, Method::GET, &format!("/pro-api/v2/tasks?limit=1&listAll=true{query}"), None).await?;
+        let list =
+            self.ask(0, Method::GET, &format!("/pro-api/v2/tasks?limit=1&listAll=true{query}"), None).await?;
         let total = list.get("total_tasks").and_then(Value::as_u64);
         total.ok_or_else(|| StackError::Text(format!("a list without a count: {list}")))
     }
