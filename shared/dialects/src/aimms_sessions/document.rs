@@ -7,7 +7,7 @@ use wire::Code;
 use super::list::{sort_fields, states};
 use super::model::{Logs, Session, Sessions};
 use crate::answer::ErrorObject;
-use crate::openapi::{Api, Operation, Parameter, Schemas, specification, words};
+use crate::openapi::{Api, Operation, Parameter, Schemas, specification, text, words};
 
 /// The document of version 1.
 pub(super) const V1: Api = Api {
@@ -61,7 +61,7 @@ fn log_parameters() -> Vec<Parameter> {
     vec![
         query("begin", "Only lines from this date on; a date with a time is taken too.", moment()),
         query("end", "Only lines up to this date; a date with a time is taken too.", moment()),
-        query("contains", "Only lines with this text in them.", json!({ "type": "string" })),
+        query("contains", "Only lines with this text in them.", text()),
         query("offset", "Index of the first line, of those that pass the filter.", whole_number()),
         query(
             "limit",

@@ -7,7 +7,7 @@ use wire::Code;
 use super::list::sort_fields;
 use super::model::{CurrentUser, STATES, Task, TaskLogs, Tasks, Version};
 use crate::answer::ErrorObject;
-use crate::openapi::{Api, Body, Operation, Parameter, Schemas, specification, words};
+use crate::openapi::{Api, Body, Operation, Parameter, Schemas, specification, text, words};
 
 /// The document of v2.
 pub(super) const V2: Api = Api {
@@ -222,7 +222,7 @@ fn operation(id: &str, schemas: &mut Schemas) -> Option<Operation> {
                 group_index(),
                 query("begin", "Only lines from this date on; a date with a time is taken too.", moment()),
                 query("end", "Only lines up to this date; a date with a time is taken too.", moment()),
-                query("contains", "Only lines with this text in them.", json!({ "type": "string" })),
+                query("contains", "Only lines with this text in them.", text()),
                 query("offset", "Index of the first line, of those that pass the filter.", whole_number()),
                 query(
                     "limit",

@@ -52,6 +52,11 @@ pub(crate) fn specification() -> Operation {
     }
 }
 
+/// Any text that a query can carry: all but the character 0.
+pub(crate) fn text() -> serde_json::Value {
+    json!({ "type": "string", "pattern": r"^[^\u0000]*$" })
+}
+
 /// A comma-separated list of words, each perhaps with a sign.
 pub(crate) fn words(sign: &str, words: &[&str]) -> serde_json::Value {
     let word = format!("{sign}({})", words.join("|"));
