@@ -39,12 +39,8 @@ pub struct Gates {
 }
 
 /// Measures the due ones alone, and then beside so many gates.
-pub async fn measure(
-    stack: &OwnStack,
-    client: &JobsClient,
-    gates: usize,
-    due: usize,
-) -> Result<Gates, StackError> {
+pub async fn measure(stack: &OwnStack, gates: usize, due: usize) -> Result<Gates, StackError> {
+    let client = &JobsClient::open(stack).await?;
     client.set("max_jobs", due).await?;
     client.set("schedule_interval", 1).await?;
     // The ticks begin five seconds after a change of the interval.
