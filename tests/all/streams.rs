@@ -168,6 +168,12 @@ async fn what_can_not_be_started_says_why() {
         ("d", "upper", ends("other.x", "demo.y"), "is no topic of yours"),
         ("e", "upper", ends("demo.x", "demo.*"), "is no topic of yours"),
         ("f", "upper", ends("demo.x", "demo.x"), "the same topic"),
+        (
+            "g",
+            "upper",
+            json!({ "sml.kstream.source.topic": "orders", "bootstrap.servers": "kafka:9092" }),
+            "Topics on Kafka are not reached",
+        ),
     ] {
         let described = json!({ "type": app, "name": name, "params": params });
         customer.create(&described, false).await.expect(202);
@@ -191,7 +197,7 @@ async fn what_can_not_be_started_says_why() {
         assert!(refused["statusString"].as_str().unwrap().contains(said), "{refused}");
     }
     let names = customer.get("/tasks").await.expect(200).json();
-    assert_eq!(names["values"]["stringList"]["values"], json!(["a", "b", "c", "d", "e", "f"]));
+    assert_eq!(names["values"]["stringList"]["values"], json!(["a", "b", "c", "d", "e", "f", "g"]));
     kit.stop().await;
 }
 

@@ -10,6 +10,8 @@ pub type Params = BTreeMap<String, String>;
 pub const SOURCE: &str = "sml.kstream.source.topic";
 /// The name of the topic that is written.
 pub const SINK: &str = "sml.kstream.sink.topic";
+/// Where a Kafka cluster is. Clients send it with all else that Kafka wants; a task here has its topics on the broker.
+const KAFKA: &str = "bootstrap.servers";
 const POLL_MAX: &str = "sml.kstream.record.poll.max";
 const SCHEDULE_MS: &str = "sml.kstream.schedule.ms";
 const INSTANCES: &str = "sml.task.instances";
@@ -116,9 +118,10 @@ fn topic(tenant: &str, params: &Params, name: &str) -> Result<String, String> {
     if is_topic(tenant, text) {
         return Ok(text.clone());
     }
+    let kafka = if params.contains_key(KAFKA) { ". Topics on Kafka are not reached" } else { "" };
     Err(format!(
         "parameter '{name}' is no topic of yours: it must be a subject that begins with '{tenant}.', without \
-         wildcards and spaces, of {TOPIC_CHARS_MAX} characters at the most"
+         wildcards and spaces, of {TOPIC_CHARS_MAX} characters at the most{kafka}"
     ))
 }
 
