@@ -24,13 +24,7 @@ steps = ["only"]
 /// A kit whose `callbacks` is a program of its own that trusts one certificate.
 async fn kit_that_trusts(certificate: &str) -> (Kit, Program) {
     let mut kit = Kit::start().await;
-    for replica in std::mem::take(&mut kit.stack.replicas) {
-        if replica.function == Function::Callbacks {
-            replica.stop().await;
-        } else {
-            kit.stack.replicas.push(replica);
-        }
-    }
+    kit.without(Function::Callbacks).await;
     let file = kit.folder.path().join("trusted.pem");
     std::fs::write(&file, certificate).unwrap();
     let mut command = serve_command(&kit, &[Function::Callbacks]);

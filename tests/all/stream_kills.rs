@@ -123,13 +123,7 @@ async fn kit_with_runners() -> (Kit, Vec<Program>) {
         options.users.push(ExtraUser { name, password, permissions: everything });
     })
     .await;
-    for replica in std::mem::take(&mut kit.stack.replicas) {
-        if replica.function == Function::Runner {
-            replica.stop().await;
-        } else {
-            kit.stack.replicas.push(replica);
-        }
-    }
+    kit.without(Function::Runner).await;
     let runner = |name: &str| {
         let work = kit.folder.path().join(name);
         Program::start(serve_command(&kit, &[Function::Runner]).env("TASKLANE_WORK", work))

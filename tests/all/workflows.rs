@@ -129,13 +129,7 @@ async fn a_step_is_tried_again_up_to_the_limit_and_then_the_job_has_failed() {
 async fn a_runner_killed_between_two_steps_costs_no_step_that_has_ended() {
     let mut kit = Kit::start().await;
     publish(&kit, STEPS).await;
-    for replica in std::mem::take(&mut kit.stack.replicas) {
-        if replica.function == Function::Runner {
-            replica.stop().await;
-        } else {
-            kit.stack.replicas.push(replica);
-        }
-    }
+    kit.without(Function::Runner).await;
     let runner = |name: &str| {
         let work = kit.folder.path().join(name);
         Program::start(serve_command(&kit, &[Function::Runner]).env("TASKLANE_WORK", work))

@@ -30,6 +30,7 @@ use std::path::PathBuf;
 use cli::stack::boot::{Stack, StackOptions};
 use service::{Durability, Settings};
 use tempfile::TempDir;
+use wire::Function;
 
 use crate::http::Http;
 
@@ -95,6 +96,17 @@ impl Kit {
         let stack = Stack::start(options).await.expect("the stack starts");
         let http = Http::new(&stack.url, Some(&stack.api_key().unwrap()));
         Self { stack, http, folder }
+    }
+
+    /// Stops every replica of one function, so that programs of their own can take its place.
+    pub async fn without(&mut self, function: Function) {
+        for replica in std::mem::take(&mut self.stack.replicas) {
+            if replica.function == function {
+                replica.stop().await;
+            } else {
+                self.stack.replicas.push(replica);
+            }
+        }
     }
 
     /// Stops everything in order and gives the folder back.

@@ -5,15 +5,12 @@ use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions};
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use http::{Method, Request};
+use http_body_util::Full;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
-use tokio::sync::Mutex;
 use wire::door::{Request as _, names, requests};
 
+use super::connections::Connections;
 use super::stack::OwnStack;
 use super::{IN_FLIGHT, PAYLOAD_BYTES};
 use crate::client::Ask;
@@ -32,9 +29,8 @@ const CONNECTIONS: usize = 1024;
 /// Both doors of one stack.
 pub struct Doors {
     nats: Client,
-    address: String,
     api_key: String,
-    connections: Vec<Mutex<Option<SendRequest<Full<Bytes>>>>>,
+    connections: Connections,
     body: String,
 }
 
@@ -48,9 +44,8 @@ impl Doors {
         let nats = options.connect(&stack.nats).await.map_err(StackError::text)?;
         Ok(Arc::new(Self {
             nats,
-            address: stack.url.trim_start_matches("http://").to_owned(),
             api_key: stack.api_key.clone(),
-            connections: (0..CONNECTIONS).map(|_| Mutex::default()).collect(),
+            connections: Connections::to(&stack.url, CONNECTIONS),
             body: "x".repeat(PAYLOAD_BYTES),
         }))
     }
@@ -62,7 +57,7 @@ impl Doors {
 
     /// How many REST requests can be under way at once.
     pub fn connections(&self) -> usize {
-        self.connections.len()
+        self.connections.count()
     }
 
     /// One task from its creation to its result, as a program with an account of its own asks for it.
@@ -106,51 +101,24 @@ impl Doors {
         let mut request = Request::builder()
             .method(Method::POST)
             .uri("/pro-api/v2/tasks/bench/run")
-            .header("host", &self.address)
+            .header("host", self.connections.host())
             .header("apikey", &self.api_key);
         if let Some(prefer) = prefer {
             request = request.header("prefer", prefer);
         }
         let request = request.body(Full::new(Bytes::from(self.body.clone()))).map_err(StackError::text)?;
-        self.send(connection, request).await
+        self.connections.send(connection, request).await
     }
 
     /// All about a task, once it has ended.
     pub async fn ended(&self, connection: usize, id: &str) -> Result<Value, StackError> {
         let request = Request::builder()
             .uri(format!("/tasklane/v1/tasks/{id}?wait={WAIT_SECONDS}"))
-            .header("host", &self.address)
+            .header("host", self.connections.host())
             .header("apikey", &self.api_key)
             .body(Full::default())
             .map_err(StackError::text)?;
-        self.send(connection, request).await
-    }
-
-    async fn send(&self, connection: usize, request: Request<Full<Bytes>>) -> Result<Value, StackError> {
-        let place = self.connections.get(connection % CONNECTIONS.max(1));
-        let Some(place) = place else { return Err(StackError::Text("no connection".to_owned())) };
-        let mut place = place.lock().await;
-        let mut sender = match place.take().filter(|sender| !sender.is_closed()) {
-            Some(sender) => sender,
-            None => self.connect().await?,
-        };
-        let answer = sender.send_request(request).await.map_err(StackError::text)?;
-        let status = answer.status();
-        let bytes = answer.into_body().collect().await.map_err(StackError::text)?.to_bytes();
-        if status != StatusCode::OK && status != StatusCode::CREATED && status != StatusCode::ACCEPTED {
-            return Err(StackError::Text(format!("{status}: {}", String::from_utf8_lossy(&bytes))));
-        }
-        sender.ready().await.map_err(StackError::text)?;
-        *place = Some(sender);
-        serde_json::from_slice(&bytes).map_err(StackError::text)
-    }
-
-    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, StackError> {
-        let stream = TcpStream::connect(&self.address).await.map_err(StackError::text)?;
-        stream.set_nodelay(true).map_err(StackError::text)?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(StackError::text)?;
-        tokio::spawn(connection);
-        Ok(sender)
+        self.connections.send(connection, request).await
     }
 }
 

@@ -2,6 +2,7 @@
 //! result; beside it, in the same run and on the same broker, stands what a task costs through our doors.
 
 mod closed;
+mod connections;
 mod doors;
 mod floor;
 mod goals;

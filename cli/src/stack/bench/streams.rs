@@ -11,15 +11,13 @@ use bytes::Bytes;
 use dialects::symetry::{Signed, encrypt};
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt};
-use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::{Method, Request};
+use http_body_util::Full;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use service::{Durability, clock};
-use tokio::net::TcpStream;
 
+use super::connections::Connections;
 use super::floor::connect;
 use super::stack::OwnStack;
 use super::stats::Quantiles;
@@ -244,23 +242,14 @@ async fn ask(stack: &OwnStack, method: Method, path: &str, body: &str) -> Result
     let signature = signed.signature(&stack.secret);
     let signature =
         signature.ok_or_else(|| StackError::Text("the signing secret can't be used".to_owned()))?;
-    let address = stack.url.trim_start_matches("http://");
-    let socket = TcpStream::connect(address).await.map_err(StackError::text)?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await.map_err(StackError::text)?;
-    tokio::spawn(connection);
+    let connection = Connections::to(&stack.url, 1);
     let request = Request::builder()
         .method(method)
         .uri(path)
-        .header(http::header::HOST, address)
+        .header(http::header::HOST, connection.host())
         .header(http::header::AUTHORIZATION, signature)
         .header("sym-date", date)
         .body(Full::new(body))
         .map_err(StackError::text)?;
-    let answer = sender.send_request(request).await.map_err(StackError::text)?;
-    let status = answer.status();
-    let text = answer.into_body().collect().await.map_err(StackError::text)?.to_bytes();
-    if status == StatusCode::OK || status == StatusCode::ACCEPTED {
-        return Ok(());
-    }
-    Err(StackError::Text(format!("{status}: {}", String::from_utf8_lossy(&text))))
+    connection.send(0, request).await.map(drop)
 }

@@ -3,15 +3,12 @@
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{Method, Request};
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use http_body_util::Full;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
-use tokio::sync::Mutex;
 
 use crate::commands::app::publish_folder;
 use crate::stack::StackError;
+use crate::stack::bench::connections::Connections;
 use crate::stack::bench::stack::OwnStack;
 use crate::stack::dev::{TENANT, client};
 
@@ -24,9 +21,8 @@ const PAGE_ROWS: usize = 1_000;
 
 /// A client with its connections.
 pub struct JobsClient {
-    address: String,
     api_key: String,
-    connections: Vec<Mutex<Option<SendRequest<Full<Bytes>>>>>,
+    connections: Connections,
 }
 
 impl JobsClient {
@@ -36,11 +32,7 @@ impl JobsClient {
         crate::stack::bench::write(&folder.path().join("app.toml"), MANIFEST)?;
         let http = client(&stack.url, &stack.api_key).map_err(StackError::text)?;
         publish_folder(&http, folder.path().to_owned(), true).await.map_err(StackError::text)?;
-        Ok(Self {
-            address: stack.url.trim_start_matches("http://").to_owned(),
-            api_key: stack.api_key.clone(),
-            connections: (0..AT_ONCE).map(|_| Mutex::default()).collect(),
-        })
+        Ok(Self { api_key: stack.api_key.clone(), connections: Connections::to(&stack.url, AT_ONCE) })
     }
 
     /// Sets a setting.
@@ -118,36 +110,12 @@ impl JobsClient {
         let request = Request::builder()
             .method(method)
             .uri(path)
-            .header("host", &self.address)
+            .header("host", self.connections.host())
             .header("apikey", &self.api_key)
             .header("api-key", &self.api_key)
             .header("client", TENANT)
             .body(Full::new(Bytes::from(body.map(Value::to_string).unwrap_or_default())))
             .map_err(StackError::text)?;
-        let connection = self.connections.get(place % AT_ONCE);
-        let connection = connection.ok_or_else(|| StackError::Text("no connection".to_owned()))?;
-        let mut connection = connection.lock().await;
-        let mut sender = match connection.take().filter(|sender| !sender.is_closed()) {
-            Some(sender) => sender,
-            None => self.connect().await?,
-        };
-        let answer = sender.send_request(request).await.map_err(StackError::text)?;
-        let status = answer.status();
-        let bytes = answer.into_body().collect().await.map_err(StackError::text)?.to_bytes();
-        if !status.is_success() {
-            let text = String::from_utf8_lossy(&bytes);
-            return Err(StackError::Text(format!("{path}: {status}: {text}")));
-        }
-        sender.ready().await.map_err(StackError::text)?;
-        *connection = Some(sender);
-        serde_json::from_slice(&bytes).map_err(StackError::text)
-    }
-
-    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, StackError> {
-        let stream = TcpStream::connect(&self.address).await.map_err(StackError::text)?;
-        stream.set_nodelay(true).map_err(StackError::text)?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(StackError::text)?;
-        tokio::spawn(connection);
-        Ok(sender)
+        self.connections.send(place, request).await
     }
 }

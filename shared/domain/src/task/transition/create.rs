@@ -8,12 +8,11 @@ use crate::task::state::{Phase, Runtime, Task, TaskState};
 use crate::time::Timestamp;
 
 pub(super) fn create(new: &Task, now: Timestamp) -> Change {
-    write(first(new, now))
+    write(first(new.clone(), now))
 }
 
 /// The record as it is written first.
-pub(super) fn first(new: &Task, now: Timestamp) -> Task {
-    let mut task = new.clone();
+pub(super) fn first(mut task: Task, now: Timestamp) -> Task {
     task.state = first_state(&task, now);
     task.phase = Phase::Running;
     task.epoch = Epoch(0);
@@ -35,8 +34,9 @@ impl Task {
     /// The task as it was taken in. It is what a create is answered with, so a repetition gets the same answer
     /// however far the task is by then.
     #[must_use]
-    pub fn taken_in(&self) -> Self {
-        Self { number: self.number, ..first(self, self.created_at) }
+    pub fn taken_in(self) -> Self {
+        let (number, created_at) = (self.number, self.created_at);
+        Self { number, ..first(self, created_at) }
     }
 }
 

@@ -77,7 +77,7 @@ pub(super) fn replace(task: &Task, new: &Task, now: Timestamp) -> Result<Change,
         | TaskState::Running
         | TaskState::Paused
         | TaskState::Stopped => {
-            let mut next = create::first(new, now);
+            let mut next = create::first(new.clone(), now);
             (next.id, next.run, next.number, next.epoch) = (task.id, task.run, task.number, task.epoch);
             Ok(Change::Write(Box::new(next), drop_claim(task).into_iter().collect()))
         }
