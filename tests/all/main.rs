@@ -44,6 +44,7 @@ mod sessions;
 mod shared_syncs;
 mod signatures;
 mod stream_kills;
+mod stream_processes;
 mod streams;
 mod tails;
 mod tidy;

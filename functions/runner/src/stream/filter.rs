@@ -50,7 +50,21 @@ pub struct Exchange {
     /// In the order of the lines.
     pub answers: Vec<Bytes>,
     /// Why there are no more.
-    pub fault: Option<String>,
+    pub fault: Option<Fault>,
+}
+
+/// What went wrong with a process.
+pub struct Fault {
+    /// In words.
+    pub why: String,
+    /// Somebody outside ended it, which says little about the record that it had.
+    pub from_outside: bool,
+}
+
+impl From<String> for Fault {
+    fn from(why: String) -> Self {
+        Self { why, from_outside: false }
+    }
 }
 
 impl Filter {
@@ -108,11 +122,10 @@ impl Filter {
         lines: &[Bytes],
         patience: Duration,
         answers: &mut Vec<Bytes>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Fault> {
         if self.cut()?.is_some() {
-            return Err(
-                "it wrote a line that it was not asked for; it must answer one line with one".to_owned()
-            );
+            let why = "it wrote a line that it was not asked for; it must answer one line with one";
+            return Err(why.to_owned().into());
         }
         let mut question = BytesMut::with_capacity(lines.iter().map(|line| line.len() + 1).sum());
         for line in lines {
@@ -141,7 +154,8 @@ impl Filter {
                     if answers.len() == lines.len() {
                         return Ok(());
                     }
-                    return Err(outcome::ended(exit, self.last_words().await.as_deref()));
+                    let why = outcome::ended(exit, self.last_words().await.as_deref());
+                    return Err(Fault { why, from_outside: outcome::is_from_outside(exit) });
                 }
                 written = self.input.write(rest), if !rest.is_empty() => {
                     let count = written.map_err(|error| format!("it could not be written to: {error}"))?;
@@ -153,7 +167,7 @@ impl Filter {
                     silence.as_mut().reset(Instant::now() + patience);
                 }
                 () = &mut silence => {
-                    return Err(format!("it gave no answer for {} ms", patience.as_millis()));
+                    return Err(format!("it gave no answer for {} ms", patience.as_millis()).into());
                 }
             }
         }

@@ -4,6 +4,7 @@
 mod filter;
 mod processes;
 mod pump;
+mod window;
 
 use std::sync::{Arc, Mutex};
 

@@ -1,15 +1,18 @@
-//! The processes of a task: started, and started again with growing pauses when they end.
+//! The processes of a task: started, and started again with growing pauses when they end. Each has a place of its
+//! own: while one waits for its pause to be over, the others work.
 
+use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::Timestamp;
 use futures_util::future::{join_all, select_all};
 use service::clock;
 use tokio::time::Instant;
 
 use super::Claim;
-use super::filter::{Exchange, Filter, locked};
+use super::filter::{Exchange, Fault, Filter, locked};
 use crate::logs::Sink;
 
 /// The pause before a process is started again, from its second failure in a row on: doubled each time.
@@ -19,10 +22,17 @@ const PAUSE_LAST: Duration = Duration::from_secs(10);
 /// The place of one process.
 #[derive(Default)]
 struct Place {
-    filter: Option<Filter>,
+    running: Option<(Filter, Timestamp)>,
     /// How often it failed since it gave its last answer.
     failures: u32,
     not_before: Option<Instant>,
+}
+
+impl Place {
+    /// When it may be started; `None` where it runs.
+    fn due(&self, now: Instant) -> Option<Instant> {
+        self.running.is_none().then(|| self.not_before.unwrap_or(now))
+    }
 }
 
 /// All processes of one claim.
@@ -43,13 +53,16 @@ impl Processes {
         self.places.len()
     }
 
-    /// Starts what does not run, and starts it again until all of them do.
+    /// Of which places the process runs.
+    pub fn up_now(&self) -> Vec<bool> {
+        self.places.iter().map(|place| place.running.is_some()).collect()
+    }
+
+    /// Starts every process that does not run, unless it failed a moment ago.
     pub async fn up(&mut self, claim: &Claim<'_>) {
+        let now = Instant::now();
         for index in 0..self.places.len() {
-            while self.places.get(index).is_some_and(|place| place.filter.is_none()) {
-                if let Some(at) = self.places.get(index).and_then(|place| place.not_before) {
-                    tokio::time::sleep_until(at).await;
-                }
+            if self.places.get(index).and_then(|place| place.due(now)).is_some_and(|at| at <= now) {
                 match Filter::start(claim, &self.log).await {
                     Ok(filter) => self.seat(claim, index, filter),
                     Err(error) => self.fail(claim, index, error),
@@ -58,15 +71,30 @@ impl Processes {
         }
     }
 
+    /// When the next process is to be started; `None` where all run.
+    pub fn due(&self) -> Option<Instant> {
+        let now = Instant::now();
+        self.places.iter().filter_map(|place| place.due(now)).min()
+    }
+
     fn seat(&mut self, claim: &Claim<'_>, index: usize, filter: Filter) {
         let now = clock::now();
-        claim.runner.held.started(&claim.task.key(), filter.pid(), now);
         if !self.started {
             claim.reports.started(now);
             self.started = true;
         }
         if let Some(place) = self.places.get_mut(index) {
-            place.filter = Some(filter);
+            place.running = Some((filter, now));
+        }
+        self.show(claim);
+    }
+
+    /// The task counts as alive while one of its processes is.
+    fn show(&self, claim: &Claim<'_>) {
+        let (held, key) = (&claim.runner.held, claim.task.key());
+        match self.places.iter().find_map(|place| place.running.as_ref()) {
+            Some((filter, since)) => held.started(&key, filter.pid(), *since),
+            None => held.ended(&key),
         }
     }
 
@@ -83,7 +111,6 @@ impl Processes {
             };
             place.not_before = Some(Instant::now() + pause);
         }
-        claim.runner.held.ended(&claim.task.key());
         claim.reports.trouble(error);
     }
 
@@ -92,8 +119,8 @@ impl Processes {
     pub async fn exchange(&mut self, claim: &Claim<'_>, lines: &[Vec<Bytes>]) -> Vec<Exchange> {
         let patience = Duration::from_millis(claim.spec.answer_ms.into());
         let exchanges = self.places.iter_mut().zip(lines).map(|(place, lines)| async move {
-            match place.filter.as_mut() {
-                Some(filter) if !lines.is_empty() => filter.exchange(lines, patience).await,
+            match place.running.as_mut() {
+                Some((filter, _)) if !lines.is_empty() => filter.exchange(lines, patience).await,
                 Some(_) | None => Exchange { answers: Vec::new(), fault: None },
             }
         });
@@ -102,22 +129,22 @@ impl Processes {
             if let Some(place) = self.places.get_mut(index).filter(|_| !exchange.answers.is_empty()) {
                 place.failures = 0;
             }
-            if let Some(fault) = &exchange.fault {
-                self.put_out(claim, index, fault.clone()).await;
+            if let Some(Fault { why, .. }) = &exchange.fault {
+                self.put_out(claim, index, why.clone()).await;
             }
         }
         exchanges
     }
 
-    /// Waits until a process has ended without being asked to, and notes it.
+    /// Waits until a process has ended without being asked to, and notes it; for ever where none runs.
     pub async fn until_one_ends(&mut self, claim: &Claim<'_>) {
         let running = self.places.iter_mut().enumerate().filter_map(|(index, place)| {
-            let filter = place.filter.as_mut()?;
+            let (filter, _) = place.running.as_mut()?;
             Some(Box::pin(async move { (index, filter.until_ended().await) }))
         });
         let running: Vec<_> = running.collect();
         if running.is_empty() {
-            return;
+            return pending().await;
         }
         let ((index, why), ..) = select_all(running).await;
         self.put_out(claim, index, why).await;
@@ -125,7 +152,9 @@ impl Processes {
 
     async fn put_out(&mut self, claim: &Claim<'_>, index: usize, why: String) {
         self.fail(claim, index, why);
-        if let Some(filter) = self.places.get_mut(index).and_then(|place| place.filter.take()) {
+        let running = self.places.get_mut(index).and_then(|place| place.running.take());
+        self.show(claim);
+        if let Some((filter, _)) = running {
             filter.end().await;
         }
     }
@@ -137,7 +166,7 @@ impl Processes {
 
     /// Ends all of them.
     pub async fn end(&mut self) {
-        let running = self.places.iter_mut().filter_map(|place| place.filter.take());
-        join_all(running.map(Filter::end)).await;
+        let running = self.places.iter_mut().filter_map(|place| place.running.take());
+        join_all(running.map(|(filter, _)| filter.end())).await;
     }
 }

@@ -21,24 +21,15 @@ use wire::{Code, Error, subjects};
 
 use super::Claim;
 use super::processes::Processes;
+use super::window::{Entry, Window};
 use crate::logs::Sink;
 
-/// How often a record is tried on which a process fails.
-const TRIES: u32 = 3;
 /// Between two tries to get at the topics.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_LAST: Duration = Duration::from_secs(2);
 
-/// A record of a batch.
-struct Entry {
-    record: Record,
-    /// The record as a process reads it.
-    line: Bytes,
-    /// Which process answers it.
-    process: usize,
-    tries: u32,
-    done: bool,
-}
+/// So many batches may be under way while a process is waited for. The others go on until then.
+const BATCHES_OPEN: usize = 10;
 
 /// The pump of one claim.
 pub struct Pump<'c> {
@@ -57,7 +48,6 @@ impl<'c> Pump<'c> {
     pub async fn run(&mut self) {
         let mut pause = RETRY_FIRST;
         loop {
-            self.processes.up(&self.claim).await;
             let (mut reader, mut outlet) = match self.attach().await {
                 Ok(ends) => ends,
                 Err(error) => {
@@ -120,88 +110,74 @@ impl<'c> Pump<'c> {
         outlet: &mut Outlet,
     ) -> Result<std::convert::Infallible, Lost> {
         let period = Duration::from_millis(self.claim.spec.schedule_ms.into());
+        let batch = usize::try_from(self.claim.spec.poll_max).unwrap_or(usize::MAX);
+        let (mut window, mut next) = (Window::default(), Instant::now());
         loop {
-            let next = Instant::now() + period;
-            let records = tokio::select! {
-                records = reader.batch() => records?,
-                () = self.processes.until_one_ends(&self.claim) => {
-                    self.processes.up(&self.claim).await;
-                    continue;
-                }
+            self.processes.up(&self.claim).await;
+            let up = self.processes.up_now();
+            let shares = window.shares(&up, batch);
+            if shares.iter().any(|share| !share.is_empty()) {
+                self.work_off(shares, &mut window, reader, outlet).await?;
+                continue;
+            }
+            let has_room = match window.len() {
+                0 => true,
+                open => up.contains(&true) && open < batch.saturating_mul(BATCHES_OPEN),
             };
-            self.work_off(records, reader, outlet).await?;
-            tokio::time::sleep_until(next).await;
+            let due = self.processes.due();
+            let records = tokio::select! {
+                records = read(reader, next), if has_room => records?,
+                () = until(due) => continue,
+                () = self.processes.until_one_ends(&self.claim) => continue,
+            };
+            next = Instant::now() + period;
+            for record in records {
+                let mut entry = self.entry(record);
+                match line(&entry.record.payload) {
+                    Ok(line) => entry.line = line,
+                    Err(reason) => self.set_aside(&mut entry, reason.to_owned()).await?,
+                }
+                window.push(entry);
+            }
+            acknowledge(&mut window, reader).await?;
         }
     }
 
-    /// Gets every record of a batch answered or set aside. After a failure each process gets one record at a time,
-    /// so that it is known on which one it fails.
+    /// Has each process answer its share, and hands the answers on in the order of the records.
     async fn work_off(
         &mut self,
-        records: Vec<Record>,
+        shares: Vec<Vec<usize>>,
+        window: &mut Window,
         reader: &Reader,
         outlet: &mut Outlet,
     ) -> Result<(), Lost> {
-        let mut entries: Vec<Entry> = records.into_iter().map(|record| self.entry(record)).collect();
-        let (mut careful, mut acknowledged) = (false, 0);
-        for entry in &mut entries {
-            match line(&entry.record.payload) {
-                Ok(line) => entry.line = line,
-                Err(reason) => self.set_aside(entry, reason.to_owned()).await?,
+        let lines: Vec<Vec<Bytes>> = shares.iter().map(|share| window.lines(share)).collect();
+        let exchanges = self.processes.exchange(&self.claim, &lines).await;
+        let mut answers: Vec<(usize, Bytes)> = Vec::new();
+        for (share, exchange) in shares.iter().zip(&exchanges) {
+            answers.extend(share.iter().copied().zip(exchange.answers.iter().cloned()));
+        }
+        answers.sort_by_key(|(index, _)| *index);
+        // An empty line says that there is nothing to hand on for a record.
+        let out: Vec<Bytes> =
+            answers.iter().filter(|(_, answer)| !answer.is_empty()).map(|(_, answer)| answer.clone()).collect();
+        outlet.hand_on(&out).await.map_err(|error| Lost(error.to_string()))?;
+        for (index, _) in &answers {
+            if let Some(entry) = window.at(*index) {
+                entry.done = true;
             }
         }
-        while acknowledged < entries.len() {
-            self.processes.up(&self.claim).await;
-            let shares = self.shares(&entries, careful);
-            let lines: Vec<Vec<Bytes>> = shares
-                .iter()
-                .map(|share| share.iter().filter_map(|i| Some(entries.get(*i)?.line.clone())).collect())
-                .collect();
-            let exchanges = self.processes.exchange(&self.claim, &lines).await;
-            let mut answers: Vec<(usize, Bytes)> = Vec::new();
-            for (share, exchange) in shares.iter().zip(&exchanges) {
-                answers.extend(share.iter().copied().zip(exchange.answers.iter().cloned()));
-            }
-            answers.sort_by_key(|(index, _)| *index);
-            // An empty line says that there is nothing to hand on for a record.
-            let out: Vec<Bytes> = answers
-                .iter()
-                .filter(|(_, answer)| !answer.is_empty())
-                .map(|(_, answer)| answer.clone())
-                .collect();
-            outlet.hand_on(&out).await.map_err(|error| Lost(error.to_string()))?;
-            for (index, _) in &answers {
-                if let Some(entry) = entries.get_mut(*index) {
-                    entry.done = true;
-                }
-            }
-            for (share, exchange) in shares.iter().zip(exchanges) {
-                let Some(fault) = exchange.fault else { continue };
-                careful = true;
-                let suspect = share.get(exchange.answers.len()).and_then(|index| entries.get_mut(*index));
-                if let Some(entry) = suspect {
-                    entry.tries += 1;
-                    if entry.tries >= TRIES {
-                        self.set_aside(entry, fault).await?;
-                    }
-                }
-            }
-            acknowledged = acknowledge(&entries, acknowledged, reader).await?;
-        }
-        Ok(())
-    }
-
-    /// The records that each process gets now.
-    fn shares(&self, entries: &[Entry], careful: bool) -> Vec<Vec<usize>> {
-        let mut shares = vec![Vec::new(); self.processes.count()];
-        for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| !entry.done) {
-            if let Some(share) = shares.get_mut(entry.process)
-                && (share.is_empty() || !careful)
+        for (process, (share, exchange)) in shares.iter().zip(exchanges).enumerate() {
+            let Some(fault) = exchange.fault else { continue };
+            window.one_at_a_time(process);
+            let suspect = share.get(exchange.answers.len()).and_then(|index| window.at(*index));
+            if let Some(entry) = suspect
+                && entry.failed(fault.from_outside)
             {
-                share.push(index);
+                self.set_aside(entry, fault.why).await?;
             }
         }
-        shares
+        acknowledge(window, reader).await
     }
 
     /// Records of one key go to one process; those without a key take turns.
@@ -217,7 +193,7 @@ impl<'c> Pump<'c> {
             }
             usize::try_from(hasher.finish() % count as u64).unwrap_or(0)
         };
-        Entry { record, line: Bytes::new(), process, tries: 0, done: false }
+        Entry::new(record, process)
     }
 
     fn key(&self, record: &Record) -> Option<String> {
@@ -251,15 +227,26 @@ impl<'c> Pump<'c> {
     }
 }
 
-/// Acknowledges up to the first record that is not done, and says how many are.
-async fn acknowledge(entries: &[Entry], before: usize, reader: &Reader) -> Result<usize, Lost> {
-    let done = entries.iter().take_while(|entry| entry.done).count();
-    if done > before
-        && let Some(last) = done.checked_sub(1).and_then(|index| entries.get(index))
-    {
-        reader.acknowledge(&last.record).await?;
+/// Waits for a moment; for ever where there is none.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
-    Ok(done)
+}
+
+/// Waits until the next batch may be read, and for its records.
+async fn read(reader: &mut Reader, not_before: Instant) -> Result<Vec<Record>, Lost> {
+    tokio::time::sleep_until(not_before).await;
+    reader.batch().await
+}
+
+/// Acknowledges what is done with.
+async fn acknowledge(window: &mut Window, reader: &Reader) -> Result<(), Lost> {
+    match window.finished().last() {
+        Some(record) => reader.acknowledge(record).await,
+        None => Ok(()),
+    }
 }
 
 /// A record as one line. JSON may come in several lines, and any line with its end.
