@@ -19,8 +19,7 @@ async fn task(kit: &Kit, program: &str, params: &[(&str, &str)]) -> Customer {
     let manifest = "name = \"app\"\nversion = \"1.0\"\nruntime = \"stream\"\n[session]\n\
                     command = [\"python3\", \"filter.py\"]\n";
     App { manifest, files: &[("filter.py", program)] }.publish(&kit.http).await.expect(200);
-    let mut all =
-        json!({ "sml.kstream.source.topic": "demo.p.in", "sml.kstream.sink.topic": "demo.p.out" });
+    let mut all = json!({ "sml.kstream.source.topic": "demo.p.in", "sml.kstream.sink.topic": "demo.p.out" });
     for (param, text) in params {
         all[*param] = json!(text);
     }

@@ -159,8 +159,11 @@ impl<'c> Pump<'c> {
         }
         answers.sort_by_key(|(index, _)| *index);
         // An empty line says that there is nothing to hand on for a record.
-        let out: Vec<Bytes> =
-            answers.iter().filter(|(_, answer)| !answer.is_empty()).map(|(_, answer)| answer.clone()).collect();
+        let out: Vec<Bytes> = answers
+            .iter()
+            .filter(|(_, answer)| !answer.is_empty())
+            .map(|(_, answer)| answer.clone())
+            .collect();
         outlet.hand_on(&out).await.map_err(|error| Lost(error.to_string()))?;
         for (index, _) in &answers {
             if let Some(entry) = window.at(*index) {
