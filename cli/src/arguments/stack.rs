@@ -74,6 +74,9 @@ pub struct BenchArguments {
     /// Only tasks that wait for their time; otherwise as --jobs, and both may be given
     #[arg(long, conflicts_with = "durability")]
     pub schedules: bool,
+    /// Only sessions and logs; with --from the other figures are those of the document
+    #[arg(long, conflicts_with = "durability")]
+    pub sessions: bool,
     /// The process that is measured; started by `bench` itself
     #[arg(long, hide = true, value_name = "DIR")]
     pub stack: Option<PathBuf>,

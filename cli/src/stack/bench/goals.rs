@@ -3,6 +3,7 @@
 use super::jobs::JobsReport;
 use super::jobs::due::Lateness;
 use super::schedules::SchedulesReport;
+use super::sessions::{SessionsReport, lines};
 use super::stats::Quantiles;
 use super::streams::StreamsReport;
 
@@ -87,6 +88,56 @@ pub fn streams_rows(streams: &StreamsReport) -> Vec<Vec<String>> {
             "-",
         ),
         row("the same, p99", format!("{:.1} ms", streams.latency.p99_ms), "20 ms"),
+    ]
+}
+
+/// The rows about sessions and logs, each with what it is measured against.
+pub fn sessions_rows(sessions: &SessionsReport) -> Vec<Vec<String>> {
+    let SessionsReport { own, warm, first_start, lines, tail, .. } = sessions;
+    let row = |what: &str, found: String, wanted: &str| row(what.to_owned(), found, wanted);
+    let milliseconds = |time: f64| format!("{time:.2} ms");
+    let cpu = warm.cpu_seconds_per_1000_tasks;
+    let slower = 100.0 * (lines.beside.p50_ms / lines.alone.p50_ms - 1.0);
+    vec![
+        row("the process by itself: from a request to its arrival, p50", milliseconds(own.arrival.p50_ms), "-"),
+        row(
+            "through REST in a warm session: the same",
+            milliseconds(warm.start.p50_ms),
+            &milliseconds(own.arrival.p50_ms + 5.0),
+        ),
+        row("the same, p99", milliseconds(warm.start.p99_ms), "-"),
+        row("the process by itself: a whole task, p50", milliseconds(own.task.p50_ms), "-"),
+        row("through REST in a warm session: create to done, p50", milliseconds(warm.task.p50_ms), "-"),
+        row("the process by itself, tasks/s one after the other", format!("{:.0}", own.tasks_per_second), "-"),
+        row("through REST and one warm session, tasks/s", format!("{:.0}", warm.tasks_per_second), "500"),
+        row("the same: sessions that took part", warm.sessions.to_string(), "1"),
+        row(
+            "the same: CPU s/1,000 tasks of functions, broker, load",
+            format!("{:.3}, {:.3}, {:.3}", cpu.functions, cpu.broker, cpu.load),
+            "-",
+        ),
+        row(
+            "the same where the lane runs one at a time, tasks/s",
+            format!("{:.0}", warm.one_place_per_second),
+            "-",
+        ),
+        row("a process by itself: from its start to its first task, p50", milliseconds(own.first_start.p50_ms), "-"),
+        row(
+            "through REST: from a request to its arrival in a new process, p50",
+            milliseconds(first_start.p50_ms),
+            &milliseconds(own.first_start.p50_ms + 50.0),
+        ),
+        row("lines stored per second of one task", format!("{:.0}", lines.stored_per_second), "50000"),
+        row("the same: lines dropped and counted", format!("{:.1} %", 100.0 * lines.dropped_share), "-"),
+        row("another task, create to done, p50", milliseconds(lines.alone.p50_ms), "-"),
+        row(
+            &format!("the same beside a task that writes {} lines/s", lines::STEADY),
+            format!("{}, {slower:+.1} %", milliseconds(lines.beside.p50_ms)),
+            "+10 %",
+        ),
+        row("lines of that task that were dropped", lines.steady_dropped.to_string(), "0"),
+        row("a line from its writing to a client that follows, p50", milliseconds(tail.p50_ms), "-"),
+        row("the same, p99", milliseconds(tail.p99_ms), "50 ms"),
     ]
 }
 

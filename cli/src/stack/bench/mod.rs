@@ -14,6 +14,7 @@ mod plot;
 mod process;
 mod report;
 mod schedules;
+mod sessions;
 mod stack;
 mod stats;
 mod streams;
@@ -60,15 +61,13 @@ pub async fn bench(settings: Settings, arguments: &BenchArguments, json: bool) -
     if let Some(folder) = &arguments.stack {
         return stack::serve(settings, folder).await.map_err(CliError::from);
     }
+    let is_part = arguments.jobs || arguments.schedules || arguments.streams || arguments.sessions;
     let mut report = match &arguments.from {
         Some(file) => Report::read(file)?,
-        None if arguments.jobs || arguments.schedules || arguments.streams => {
-            Report::begin(arguments.quick, 0)
-        }
+        None if is_part => Report::begin(arguments.quick, 0),
         None => measure(arguments, console).await?,
     };
-    let everything =
-        arguments.from.is_none() && !arguments.jobs && !arguments.schedules && !arguments.streams;
+    let everything = arguments.from.is_none() && !is_part;
     let command =
         |part: &str| format!("tasklane bench {part}{}", if arguments.quick { " --quick" } else { "" });
     if arguments.jobs || everything {
@@ -82,6 +81,10 @@ pub async fn bench(settings: Settings, arguments: &BenchArguments, json: bool) -
     if arguments.streams || everything {
         let amount = if arguments.quick { streams::QUICK } else { streams::WHOLE };
         report.streams = Some(streams::measure(amount, command("--streams"), console).await?);
+    }
+    if arguments.sessions || everything {
+        let amount = if arguments.quick { sessions::QUICK } else { sessions::WHOLE };
+        report.sessions = Some(sessions::measure(amount, command("--sessions"), console).await?);
     }
     if let Some(folder) = &arguments.page {
         page::write(&report, folder)?;

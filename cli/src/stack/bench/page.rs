@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::IN_FLIGHT;
 use super::closed::{Door, Row};
-use super::goals::{GOALS, jobs_rows, schedules_rows, streams_rows};
+use super::goals::{GOALS, jobs_rows, schedules_rows, sessions_rows, streams_rows};
 use super::plot::{Plot, Series};
 use super::report::{CLOSED, ClassReport, OPEN, Report, closed_cells, idle_sentence, open_cells};
 use crate::stack::StackError;
@@ -80,6 +80,17 @@ fn text(report: &Report) -> String {
             streams.measured_at, streams.command, streams.durability
         );
         rows(&mut page, &GOALS, streams_rows(streams).into_iter());
+    }
+    if let Some(sessions) = &report.sessions {
+        let _ = write!(
+            page,
+            "## Sessions and logs\n\nMeasured {} with `{}`, durability {}. The session is a small Python process whose \
+             tasks are done when it is asked how they are, and answer when they came to it; \"by itself\" is the same \
+             process asked by the runner's own client with nothing in between. A task in it is four exchanges: create, \
+             status, response, delete. Lines have 100 bytes.\n\n",
+            sessions.measured_at, sessions.command, sessions.durability
+        );
+        rows(&mut page, &GOALS, sessions_rows(sessions).into_iter());
     }
     page.push_str(
         "## What the words mean\n\nDurability *interval*: the broker syncs every 100 ms, so an acknowledged task survives \

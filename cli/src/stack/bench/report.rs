@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use service::clock;
 
-use super::goals::{GOALS, jobs_rows, schedules_rows, streams_rows};
+use super::goals::{GOALS, jobs_rows, schedules_rows, sessions_rows, streams_rows};
 use super::jobs::JobsReport;
 use super::machine::Machine;
 use super::schedules::SchedulesReport;
+use super::sessions::SessionsReport;
 use super::streams::StreamsReport;
 use super::{PAYLOAD_BYTES, closed, open};
 use crate::stack::StackError;
@@ -41,6 +42,9 @@ pub struct Report {
     /// What was measured of tasks that wait for their time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedules: Option<SchedulesReport>,
+    /// What was measured of sessions and logs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<SessionsReport>,
 }
 
 /// Versions of what was measured.
@@ -98,6 +102,7 @@ impl Report {
             jobs: None,
             streams: None,
             schedules: None,
+            sessions: None,
         }
     }
 
@@ -136,6 +141,10 @@ impl Report {
         if let Some(streams) = &self.streams {
             parts.push(format!("stream tasks, durability {}", streams.durability));
             parts.push(table(&GOALS, streams_rows(streams)));
+        }
+        if let Some(sessions) = &self.sessions {
+            parts.push(format!("sessions, durability {}", sessions.durability));
+            parts.push(table(&GOALS, sessions_rows(sessions)));
         }
         parts.join("\n\n")
     }
