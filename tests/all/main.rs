@@ -39,6 +39,7 @@ mod receivers;
 mod restarts;
 mod runtime;
 mod schedules;
+mod session_ends;
 mod session_manager;
 mod sessions;
 mod shared_syncs;

@@ -335,7 +335,7 @@ mod tests {
             serde_json::from_value::<RunnerStatus>(runner).unwrap()
         };
         let [good, poor] =
-            ["Landlock 6, seccomp, memory by rlimit", "no Landlock, seccomp, memory by rlimit"];
+            ["Landlock 6, seccomp, rlimits (memory too)", "no Landlock, seccomp, rlimits (memory too)"];
         let check = fence_check(&[runner(good), runner(good)]).unwrap();
         assert_eq!((check.level, check.finding.as_str()), (Level::Ok, good));
         let check = fence_check(&[runner(good), runner(poor)]).unwrap();

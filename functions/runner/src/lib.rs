@@ -90,6 +90,7 @@ pub async fn run(context: Context) -> Result<(), RunError> {
     let told = runner.broker.near_requests(subjects::runner(id), false).await.map_err(RunError::from_text)?;
     let beats = tokio::spawn(beat::beat(Arc::clone(&runner)));
     let mut hearing = tokio::spawn(hear(Arc::clone(&runner), told));
+    say_what_fences();
     tracing::info!(runner = %id, slots = settings.slots, "ready");
     tokio::select! {
         _ = &mut hearing => {}
@@ -112,6 +113,16 @@ pub async fn run(context: Context) -> Result<(), RunError> {
     runner.work.remove();
     runner.broker.flush().await;
     Ok(())
+}
+
+/// Whoever runs tasks of others wants to know what keeps them in, and sees a missing fence without asking.
+fn say_what_fences() {
+    let fences = keeper::fences();
+    if fences.landlock.is_none() || !fences.seccomp {
+        tracing::warn!(%fences, "this kernel fences tasks less than it could (docs/operations.md, Fences)");
+    } else {
+        tracing::info!(%fences, "tasks are fenced");
+    }
 }
 
 /// Does what the runner is told, until it is aborted or the subscription ends.

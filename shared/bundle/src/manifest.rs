@@ -131,6 +131,9 @@ pub struct Session {
     /// How many tasks it runs before it is replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tasks: Option<u32>,
+    /// How old it gets before it is replaced.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "units::serialize_duration")]
+    pub max_age: Option<Duration>,
 }
 
 /// What each process of the app may use; None is no limit of the app's own.

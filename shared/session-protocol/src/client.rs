@@ -13,7 +13,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::fault::{Fault, shown};
 use crate::status::Status;
@@ -24,8 +24,10 @@ const HEADERS_MAX: usize = 100;
 /// A status is a few hundred bytes; this leaves room for a long error message.
 const STATUS_BYTES_MAX: usize = 256 * 1024;
 const CONNECT_TIME: Duration = Duration::from_secs(5);
-/// For a whole small answer, and for each piece of a large one.
+/// For a whole small answer, and for what of a large one is waited for.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
+/// More of it for what a large one has brought already: one that drips is not waited for without end.
+const RESULT_BYTES_PER_SECOND: u64 = 64 * 1024;
 /// More of it for a large input, as slow as a simple server reads.
 const INPUT_BYTES_PER_SECOND: u64 = 1024 * 1024;
 
@@ -76,6 +78,9 @@ pub struct ResponseBody {
     pub content_type: Option<String>,
     asked: String,
     incoming: Incoming,
+    received: u64,
+    /// How long its pieces were waited for in all.
+    waited: Duration,
 }
 
 impl Input {
@@ -182,7 +187,10 @@ impl Client {
             timeout(ANSWER_TIME, request).await.map_err(|_| late(&asked, ANSWER_TIME)).flatten()?;
         let content_type = header(response.headers(), CONTENT_TYPE.as_str());
         match response.status() {
-            StatusCode::OK => Ok(Some(ResponseBody { content_type, asked, incoming: response.into_body() })),
+            StatusCode::OK => {
+                let (incoming, received, waited) = (response.into_body(), 0, Duration::ZERO);
+                Ok(Some(ResponseBody { content_type, asked, incoming, received, waited }))
+            }
             StatusCode::NOT_FOUND | StatusCode::NO_CONTENT => {
                 let _ = whole(response, asked, ANSWER_TIME).await?;
                 Ok(None)
@@ -303,11 +311,15 @@ impl ResponseBody {
     /// The next piece; `None` at the end. A body that breaks off is a fault and never a short result.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
         loop {
-            let frame = timeout(ANSWER_TIME, self.incoming.frame()).await;
-            match frame.map_err(|_| late(&self.asked, ANSWER_TIME))? {
+            let allowed = ANSWER_TIME + Duration::from_secs(self.received / RESULT_BYTES_PER_SECOND);
+            let began = Instant::now();
+            let frame = timeout(allowed.saturating_sub(self.waited), self.incoming.frame()).await;
+            self.waited += began.elapsed();
+            match frame.map_err(|_| late(&self.asked, allowed))? {
                 None => return Ok(None),
                 Some(Ok(frame)) => {
                     if let Some(piece) = frame.into_data().ok().filter(|piece| !piece.is_empty()) {
+                        self.received += piece.len() as u64;
                         return Ok(Some(piece));
                     }
                 }

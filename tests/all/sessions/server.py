@@ -86,7 +86,10 @@ class Services:
     # What follows breaks the protocol in `Handler.status`, so the tasks themselves go on.
     wrong_json = wrong_state = never = other = endless = huge_headers = closing = no_http = cut_response = (
         same_id
-    ) = echo
+    ) = mute = hanging_up = failing = dripping_response = endless_response = huge_response_head = echo
+
+    def twice(task):
+        return "completed", 0, b"the first claim"
 
 
 HOSTILE_AT_STATUS = {"wrong_json", "wrong_state", "never", "other", "endless", "huge_headers", "closing", "no_http"}
@@ -113,6 +116,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         service = self.path[len(BASE) + 1 :]
+        # These break it before there is a task.
+        if service == "mute":
+            time.sleep(3600)
+        if service == "hanging_up":
+            self.close_connection = True
+            return
+        if service == "failing":
+            return self.answer(500, b"Traceback: no licence", "text/plain")
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.headers.get("Transfer-Encoding") == "chunked":
             body = self.chunks()
@@ -148,6 +159,17 @@ class Handler(BaseHTTPRequestHandler):
         if task.service == "cut_response":
             self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 50000)
             self.close_connection = True
+        elif task.service == "dripping_response":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            while True:
+                self.wfile.write(b"x")
+                time.sleep(0.2)
+        elif task.service == "endless_response":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            while True:
+                self.wfile.write(b"x" * 1048576)
+        elif task.service == "huge_response_head":
+            self.huge_headers(task)
         elif task.response is None:
             self.answer(404)
         else:
@@ -185,6 +207,12 @@ class Handler(BaseHTTPRequestHandler):
     def closing(self, task):
         self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{")
         self.close_connection = True
+
+    def twice(self, task):
+        # The second claim follows the first unasked, under the same id and with another code.
+        status = {"id": task.id, "state": "completed", "returnCode": 0}
+        for code in (0, 99):
+            self.json({**status, "returnCode": code})
 
     def no_http(self, task):
         self.wfile.write(b"220 mail.example.org ESMTP\r\n")

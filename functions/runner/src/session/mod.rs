@@ -154,6 +154,9 @@ async fn work(
     reports: &Reports,
 ) -> Outcome {
     session.seat.runs(task);
+    if session.max_tasks.is_some_and(|most| session.tasks + 1 >= most) {
+        session.seat.takes_no_more();
+    }
     let Session { id, client, kept, ids, seat, idle, .. } = session;
     let mut talk =
         Talk { runner, task, session: *id, client, ids, reports, orders: orders.clone(), max_idle: *idle };

@@ -35,6 +35,15 @@ struct Place {
     asked_to_end: watch::Sender<Option<String>>,
     /// When somebody last looked at its page.
     used_at: Instant,
+    /// It takes no task after the one that it runs.
+    is_last: bool,
+}
+
+impl Place {
+    /// Whether it is worth waiting for.
+    fn becomes_free(&self, of: &SessionOf) -> bool {
+        self.process.of == *of && self.process.activity == Activity::Busy && !self.is_last
+    }
 }
 
 #[derive(Default)]
@@ -103,7 +112,8 @@ impl Pool {
         };
         let (sender, asked_to_end) = watch::channel(None);
         self.with(|inner| {
-            inner.places.insert(id, Place { process, asked_to_end: sender, used_at: Instant::now() })
+            let place = Place { process, asked_to_end: sender, used_at: Instant::now(), is_last: false };
+            inner.places.insert(id, place)
         });
         Seat { pool: Arc::clone(self), id, asked_to_end }
     }
@@ -123,11 +133,11 @@ impl Pool {
     }
 
     /// Waits for a busy session to become free, for as long as the start of a process takes: then nobody waits
-    /// more than twice as long as the better choice would have taken. Gives nothing where none is busy.
+    /// more than twice as long as the better choice would have taken. Gives nothing where none is busy,
+    /// or none of those takes another task.
     pub async fn wait_for_busy(&self, of: &SessionOf) -> Option<Session> {
         let (mut receiver, time) = self.with(|inner| {
-            let busy = |place: &Place| place.process.of == *of && place.process.activity == Activity::Busy;
-            if !inner.places.values().any(busy) {
+            if !inner.places.values().any(|place| place.becomes_free(of)) {
                 return None;
             }
             let group = inner.groups.get_mut(of)?;
@@ -271,6 +281,15 @@ impl Inner {
         self.ask_to_end(oldest, &why);
     }
 
+    /// Sends away who waits for a session where none becomes free any more.
+    fn send_away(&mut self, of: &SessionOf) {
+        if !self.places.values().any(|place| place.becomes_free(of))
+            && let Some(group) = self.groups.get_mut(of)
+        {
+            group.waiting.clear();
+        }
+    }
+
     fn ask_to_end(&self, id: SessionId, why: &str) {
         if let Some(place) = self.places.get(&id) {
             place.asked_to_end.send_replace(Some(why.to_owned()));
@@ -307,6 +326,16 @@ impl Seat {
         self.pool.with(|inner| inner.places.get(&self.id).map(|place| place.used_at))
     }
 
+    /// It takes no further task.
+    pub fn takes_no_more(&self) {
+        self.pool.with(|inner| {
+            let Some(place) = inner.places.get_mut(&self.id).filter(|place| !place.is_last) else { return };
+            place.is_last = true;
+            let of = place.process.of.clone();
+            inner.send_away(&of);
+        });
+    }
+
     /// It runs this task now.
     pub fn runs(&self, task: &Task) {
         self.change(|process| {
@@ -320,10 +349,12 @@ impl Drop for Seat {
     fn drop(&mut self) {
         self.pool.with(|inner| {
             let of = inner.places.remove(&self.id).map(|place| place.process.of);
+            let Some(of) = of else { return };
+            inner.send_away(&of);
             // A group that nothing is left of is forgotten; the time of its starts with it.
-            let Some(of) = of.filter(|of| inner.places.values().all(|place| place.process.of != *of)) else {
+            if inner.places.values().any(|place| place.process.of == of) {
                 return;
-            };
+            }
             if inner.groups.get(&of).is_some_and(|group| group.waiting.iter().all(oneshot::Sender::is_closed))
             {
                 inner.groups.remove(&of);

@@ -30,6 +30,8 @@ const LOOK_FIRST: Duration = Duration::from_millis(2);
 const LOOK_LAST: Duration = Duration::from_millis(25);
 /// How often another port is tried where a stranger was faster.
 const PORT_TRIES: usize = 3;
+/// However busy a session is, after this long a fresh process takes its place: what leaks ends some day.
+const AGE_DEFAULT: Duration = Duration::from_secs(24 * 3600);
 /// How long a session stays without a task, unless its app says otherwise (seed 000: 5 min).
 const IDLE_DEFAULT: Duration = Duration::from_secs(300);
 /// The same of one that serves a page: people think longer than schedulers.
@@ -46,6 +48,8 @@ pub struct Session {
     /// How long it stays without a task.
     pub idle: Duration,
     pub max_tasks: Option<u32>,
+    /// How old it gets.
+    pub max_age: Duration,
     pub ready_at: Instant,
     /// How many tasks it has run to their end.
     pub tasks: u32,
@@ -237,6 +241,7 @@ impl Starting<'_> {
                 SessionKind::Webui => PAGE_IDLE_DEFAULT,
             }),
             max_tasks: self.session.max_tasks,
+            max_age: self.session.max_age.unwrap_or(AGE_DEFAULT),
             ready_at: Instant::now(),
             tasks: 0,
             ids: Ids::default(),
@@ -273,6 +278,7 @@ async fn is_ready(client: &mut Client, path: Option<&str>, seen: &mut String) {
 impl Session {
     /// Ends it with all its processes, and removes its files.
     pub async fn end(mut self, runner: &Runner, state: SessionState, message: String) {
+        self.seat.takes_no_more();
         self.kept.stop().await;
         self.kept.wait().await;
         self.log.end_task().await;

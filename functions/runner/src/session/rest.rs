@@ -1,7 +1,6 @@
 //! A session between two tasks: it waits, warm, and ends when its time is over.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bundle::manifest::units::format_duration;
 use domain::SessionState;
@@ -11,9 +10,6 @@ use tokio::time::Instant;
 use super::pool::DRAINED;
 use super::process::Session;
 use crate::{Runner, outcome};
-
-/// However busy a session is, after this long a fresh process takes its place: what leaks ends some day.
-const AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// What a session has become free for.
 pub enum After {
@@ -32,7 +28,7 @@ pub async fn rest(runner: Arc<Runner>, session: Session, after: After) {
         }
         let Some((resting, taken)) = runner.pool.rest(session) else { return };
         session = resting;
-        let until = (Instant::now() + session.idle).min(session.ready_at + AGE_MAX);
+        let (idle_until, old_at) = (Instant::now() + session.idle, session.ready_at + session.max_age);
         let (state, why) = tokio::select! {
             taker = taken => match taker {
                 Ok(taker) => match taker.send(session) {
@@ -48,10 +44,11 @@ pub async fn rest(runner: Arc<Runner>, session: Session, after: After) {
             },
             exit = session.kept.wait() => ended(exit),
             why = super::asked(&mut session.seat.asked_to_end) => (SessionState::Terminated, why),
-            () = tokio::time::sleep_until(until) => {
+            () = tokio::time::sleep_until(idle_until) => {
                 let idle = format_duration(session.idle);
                 (SessionState::Finished, format!("ended after {idle} without a task"))
             }
+            () = tokio::time::sleep_until(old_at) => (SessionState::Finished, ended_old(&session)),
         };
         runner.pool.forget_idle(&session.of, session.id);
         return session.end(&runner, state, why).await;
@@ -64,6 +61,10 @@ pub fn ended(exit: Exit) -> (SessionState, String) {
     (state, format!("its process ended by itself: {}", outcome::ended(exit, None)))
 }
 
+fn ended_old(session: &Session) -> String {
+    format!("ended at the age of {}", format_duration(session.max_age))
+}
+
 fn reason_to_end(runner: &Runner, session: &Session, after: &After) -> Option<String> {
     if runner.pool.is_draining() {
         return Some(DRAINED.to_owned());
@@ -73,9 +74,7 @@ fn reason_to_end(runner: &Runner, session: &Session, after: &After) -> Option<St
         (After::More, Some(most)) if session.tasks >= most => {
             Some(format!("ended after {} tasks, as its app says", session.tasks))
         }
-        (After::More, _) if session.ready_at.elapsed() > AGE_MAX => {
-            Some(format!("ended at the age of {}", format_duration(AGE_MAX)))
-        }
+        (After::More, _) if session.ready_at.elapsed() >= session.max_age => Some(ended_old(session)),
         (After::More, _) => None,
     }
 }

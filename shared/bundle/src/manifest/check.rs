@@ -166,7 +166,8 @@ fn session(runtime: Runtime, raw: Option<RawSession>) -> Result<Option<Session>,
     }
     let idle = duration("session.idle", raw.idle)?;
     let max_tasks = count("session.max_tasks", raw.max_tasks)?;
-    Ok(Some(Session { command: raw.command, ready: raw.ready, idle, max_tasks }))
+    let max_age = duration("session.max_age", raw.max_age)?;
+    Ok(Some(Session { command: raw.command, ready: raw.ready, idle, max_tasks, max_age }))
 }
 
 fn limits(runtime: Runtime, raw: RawLimits) -> Result<Limits, ManifestError> {

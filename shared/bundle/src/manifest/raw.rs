@@ -46,6 +46,7 @@ pub(super) struct RawSession {
     pub(super) ready: Option<String>,
     pub(super) idle: Option<Value>,
     pub(super) max_tasks: Option<Value>,
+    pub(super) max_age: Option<Value>,
 }
 
 #[derive(Default, Deserialize)]

@@ -83,7 +83,7 @@ fn a_session_is_read_for_each_runtime_that_has_one() {
     for runtime in ["session", "stream", "webui"] {
         let text = format!(
             "name = \"a\"\nversion = \"1\"\nruntime = \"{runtime}\"\n[session]\ncommand = [\"s\", \"{{port}}\"]\n\
-             ready = \"/api/v2/tasks\"\nidle = \"5m\"\nmax_tasks = 100\n"
+             ready = \"/api/v2/tasks\"\nidle = \"5m\"\nmax_tasks = 100\nmax_age = \"12h\"\n"
         );
         let manifest = good(&text);
         assert!(manifest.accepts_service("any"));
@@ -91,6 +91,7 @@ fn a_session_is_read_for_each_runtime_that_has_one() {
         assert_eq!(session.ready.as_deref(), Some("/api/v2/tasks"));
         assert_eq!(session.idle, Some(Duration::from_secs(300)));
         assert_eq!(session.max_tasks, Some(100));
+        assert_eq!(session.max_age, Some(Duration::from_secs(12 * 3600)));
         bad(&head("\"a\"", "\"1\"", &format!("{runtime:?}")), &["[services]", runtime]);
         bad(&format!("name = \"a\"\nversion = \"1\"\nruntime = {runtime:?}\n"), &["[session] is missing"]);
         let workflow = format!("{text}[workflows.w]\nsteps = [\"x\"]\n");
@@ -217,6 +218,7 @@ fn durations_sizes_and_counts_in_their_fields() {
         }
     }
     bad(&format!("{SESSION}max_tasks = 0\n"), &["session.max_tasks is 0", "from 1 to 4294967295"]);
+    bad(&format!("{SESSION}max_age = \"0s\"\n"), &["session.max_age is \"0s\"", "up to \"30d\""]);
     for ready in ["", "api", "/a b", "/a\\nb"] {
         bad(&format!("{SESSION}ready = \"{ready}\"\n"), &["session.ready is "]);
     }

@@ -34,7 +34,7 @@ impl fmt::Display for Fences {
             None => out.write_str("no Landlock")?,
         }
         let seccomp = if self.seccomp { "seccomp" } else { "no seccomp" };
-        write!(out, ", {seccomp}, memory by rlimit")
+        write!(out, ", {seccomp}, no new privileges, rlimits (memory too)")
     }
 }
 
@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn what_the_kernel_provides_is_told_in_words() {
         let told = |landlock, seccomp| Fences { landlock, seccomp }.to_string();
-        assert_eq!(told(Some(6), true), "Landlock 6, seccomp, memory by rlimit");
-        assert_eq!(told(None, false), "no Landlock, no seccomp, memory by rlimit");
+        assert_eq!(told(Some(6), true), "Landlock 6, seccomp, no new privileges, rlimits (memory too)");
+        assert_eq!(told(None, false), "no Landlock, no seccomp, no new privileges, rlimits (memory too)");
     }
 }
