@@ -77,8 +77,9 @@ async fn a_runner_that_drains_ends_its_sessions_and_its_tasks_go_to_others() {
         if shown["runners"].as_array().is_some_and(|all| all.len() == 2) { Ok(()) } else { Err(shown) }
     })
     .await;
-    let of_old: Vec<Value> =
-        [kit.http.task(&short).await, kit.http.task(&long).await].map(|task| task["sessionId"].clone()).into();
+    let of_old: Vec<Value> = [kit.http.task(&short).await, kit.http.task(&long).await]
+        .map(|task| task["sessionId"].clone())
+        .into();
     assert!(of_old.contains(&warm["sessionId"]), "the first of them found it warm: {of_old:?}");
     old.signal(Signal::SIGTERM);
     // While it drains, and after it, others take what comes.
@@ -88,7 +89,11 @@ async fn a_runner_that_drains_ends_its_sessions_and_its_tasks_go_to_others() {
     assert!(old.until_ended().await.success());
 
     let short = kit.http.until_ended(&short).await;
-    assert_eq!((&short["state"], of_old.contains(&short["sessionId"])), (&json!("completed"), true), "{short}");
+    assert_eq!(
+        (&short["state"], of_old.contains(&short["sessionId"])),
+        (&json!("completed"), true),
+        "{short}"
+    );
     let long = kit.http.until_ended(&long).await;
     assert_eq!((&long["state"], of_old.contains(&long["sessionId"])), (&json!("completed"), false), "{long}");
     for session in &of_old {

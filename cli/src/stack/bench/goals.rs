@@ -99,7 +99,11 @@ pub fn sessions_rows(sessions: &SessionsReport) -> Vec<Vec<String>> {
     let cpu = warm.cpu_seconds_per_1000_tasks;
     let slower = 100.0 * (lines.beside.p50_ms / lines.alone.p50_ms - 1.0);
     vec![
-        row("the process by itself: from a request to its arrival, p50", milliseconds(own.arrival.p50_ms), "-"),
+        row(
+            "the process by itself: from a request to its arrival, p50",
+            milliseconds(own.arrival.p50_ms),
+            "-",
+        ),
         row(
             "through REST in a warm session: the same",
             milliseconds(warm.start.p50_ms),
@@ -108,7 +112,11 @@ pub fn sessions_rows(sessions: &SessionsReport) -> Vec<Vec<String>> {
         row("the same, p99", milliseconds(warm.start.p99_ms), "-"),
         row("the process by itself: a whole task, p50", milliseconds(own.task.p50_ms), "-"),
         row("through REST in a warm session: create to done, p50", milliseconds(warm.task.p50_ms), "-"),
-        row("the process by itself, tasks/s one after the other", format!("{:.0}", own.tasks_per_second), "-"),
+        row(
+            "the process by itself, tasks/s one after the other",
+            format!("{:.0}", own.tasks_per_second),
+            "-",
+        ),
         row("through REST and one warm session, tasks/s", format!("{:.0}", warm.tasks_per_second), "500"),
         row("the same: sessions that took part", warm.sessions.to_string(), "1"),
         row(
@@ -121,7 +129,11 @@ pub fn sessions_rows(sessions: &SessionsReport) -> Vec<Vec<String>> {
             format!("{:.0}", warm.one_place_per_second),
             "-",
         ),
-        row("a process by itself: from its start to its first task, p50", milliseconds(own.first_start.p50_ms), "-"),
+        row(
+            "a process by itself: from its start to its first task, p50",
+            milliseconds(own.first_start.p50_ms),
+            "-",
+        ),
         row(
             "through REST: from a request to its arrival in a new process, p50",
             milliseconds(first_start.p50_ms),

@@ -54,6 +54,19 @@ fn text(report: &Report) -> String {
     for class in &report.classes {
         class_text(&mut page, class);
     }
+    parts(&mut page, report);
+    page.push_str(
+        "## What the words mean\n\nDurability *interval*: the broker syncs every 100 ms, so an acknowledged task survives \
+         any kill of a process and a power cut may lose the last 0.1 s. *strict*: it syncs before it acknowledges. \
+         In the open measurements tasks come at a fixed rate and every time counts from the moment at which the request \
+         was due. *pickup* is from the answer to a create to the moment at which the runner starts the task, 0 where \
+         that came first; *done* is until the task has ended.\n",
+    );
+    page
+}
+
+/// What was measured beside the two doors.
+fn parts(page: &mut String, report: &Report) {
     if let Some(jobs) = &report.jobs {
         let _ = write!(
             page,
@@ -61,7 +74,7 @@ fn text(report: &Report) -> String {
              they were claimed and ended; jobs behind are records that were written in bulk.\n\n",
             jobs.measured_at, jobs.command, jobs.durability
         );
-        rows(&mut page, &GOALS, jobs_rows(jobs).into_iter());
+        rows(page, &GOALS, jobs_rows(jobs).into_iter());
     }
     if let Some(schedules) = &report.schedules {
         let _ = write!(
@@ -70,7 +83,7 @@ fn text(report: &Report) -> String {
              due in 2099; a due task is late by the time from its moment to its claim.\n\n",
             schedules.measured_at, schedules.command, schedules.durability
         );
-        rows(&mut page, &GOALS, schedules_rows(schedules).into_iter());
+        rows(page, &GOALS, schedules_rows(schedules).into_iter());
     }
     if let Some(streams) = &report.streams {
         let _ = write!(
@@ -79,7 +92,7 @@ fn text(report: &Report) -> String {
              measurement begins; both read batches of 500, and a batch is acknowledged once its answers are stored.\n\n",
             streams.measured_at, streams.command, streams.durability
         );
-        rows(&mut page, &GOALS, streams_rows(streams).into_iter());
+        rows(page, &GOALS, streams_rows(streams).into_iter());
     }
     if let Some(sessions) = &report.sessions {
         let _ = write!(
@@ -90,16 +103,8 @@ fn text(report: &Report) -> String {
              status, response, delete. Lines have 100 bytes.\n\n",
             sessions.measured_at, sessions.command, sessions.durability
         );
-        rows(&mut page, &GOALS, sessions_rows(sessions).into_iter());
+        rows(page, &GOALS, sessions_rows(sessions).into_iter());
     }
-    page.push_str(
-        "## What the words mean\n\nDurability *interval*: the broker syncs every 100 ms, so an acknowledged task survives \
-         any kill of a process and a power cut may lose the last 0.1 s. *strict*: it syncs before it acknowledges. \
-         In the open measurements tasks come at a fixed rate and every time counts from the moment at which the request \
-         was due. *pickup* is from the answer to a create to the moment at which the runner starts the task, 0 where \
-         that came first; *done* is until the task has ended.\n",
-    );
-    page
 }
 
 fn class_text(page: &mut String, class: &ClassReport) {

@@ -97,7 +97,13 @@ impl Door {
     }
 
     /// One request.
-    pub async fn ask(&self, place: usize, method: Method, path: &str, body: &str) -> Result<Value, StackError> {
+    pub async fn ask(
+        &self,
+        place: usize,
+        method: Method,
+        path: &str,
+        body: &str,
+    ) -> Result<Value, StackError> {
         self.send(place, self.request(method, path), body).await
     }
 

@@ -109,5 +109,8 @@ async fn task(client: &mut Client) -> Result<(i64, Duration), StackError> {
     }
     client.delete(&id).await.map_err(StackError::text)?;
     let came = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok());
-    Ok((came.ok_or_else(|| StackError::Text("the process answers something else".to_owned()))?, began.elapsed()))
+    Ok((
+        came.ok_or_else(|| StackError::Text("the process answers something else".to_owned()))?,
+        began.elapsed(),
+    ))
 }
