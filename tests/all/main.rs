@@ -25,6 +25,7 @@ mod idempotency;
 mod jobs;
 mod lanes;
 mod lifecycle;
+mod log_room;
 mod logs;
 mod media;
 mod names;

@@ -44,28 +44,29 @@ pub(super) async fn run(context: &Context, log: Log<'_>, follow: bool) -> Result
         return follow_to_the_end(context, log).await;
     }
     let mut offset = 0;
-    let mut dropped = 0;
     let mut lines: Vec<LogLine> = Vec::new();
-    loop {
-        let page = page(context, log, offset, 0).await?;
+    let last = loop {
+        let mut page = page(context, log, offset, 0).await?;
         let is_last = page.lines.is_empty() || page.end;
-        (offset, dropped) = (page.next, page.dropped.max(dropped));
+        offset = page.next;
         if context.console.is_json() {
-            lines.extend(page.lines);
+            lines.append(&mut page.lines);
         } else {
             show(context, &page.lines)?;
         }
         if is_last {
-            break;
+            break page;
         }
-    }
+    };
     if context.console.is_json() {
-        context.console.line(&json!({ "id": log.id, "lines": lines, "dropped": dropped }).to_string())?;
+        let document =
+            json!({ "id": log.id, "lines": lines, "dropped": last.dropped, "made_room": last.made_room });
+        context.console.line(&document.to_string())?;
     }
     if offset == 0 {
         context.console.note("there are no lines so far; -f waits for them");
     }
-    tell_dropped(context, 0, dropped);
+    tell_missing(context, 0, &last);
     Ok(())
 }
 
@@ -80,7 +81,7 @@ async fn follow_to_the_end(context: &Context, log: Log<'_>) -> Result<(), CliErr
             Ok(page) => {
                 last_answer = Some(Instant::now());
                 show(context, &page.lines)?;
-                tell_dropped(context, dropped, page.dropped);
+                tell_missing(context, dropped, &page);
                 (offset, dropped) = (page.next, page.dropped);
                 if page.end {
                     return Ok(());
@@ -130,8 +131,8 @@ fn show(context: &Context, lines: &[LogLine]) -> Result<(), CliError> {
     Ok(())
 }
 
-fn tell_dropped(context: &Context, before: u64, now: u64) {
-    if now > before {
-        context.console.note(&format!("({} lines came too fast and are not kept)", now - before));
+fn tell_missing(context: &Context, before: u64, page: &LogsReply) {
+    if let Some(missing) = page.missing(before) {
+        context.console.note(&missing);
     }
 }

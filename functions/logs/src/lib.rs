@@ -1,14 +1,16 @@
 //! `logs`: serves the log lines of a task or a session, page by page, and waits for more where the caller follows.
 
+mod ledger;
 mod place;
 mod read;
+mod room;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use broker::{Broker, Tasks};
-use domain::{Caller, Right, SessionId, SessionKind, TaskKey};
+use broker::{Broker, Bucket, Tasks, View};
+use domain::{Caller, Right, SessionId, SessionKind, TaskKey, Timestamp};
 use service::apps::Apps;
 use service::door::{self, Endpoint};
 use service::{Context, RunError, serve_with_door};
@@ -16,6 +18,8 @@ use tokio::time::Instant;
 use wire::calls::logs::{LineFilter, LogOf, LogsReply, LogsRequest};
 use wire::calls::sessions::{SessionsReply, SessionsRequest};
 use wire::door::requests;
+use wire::records::LogCut;
+use wire::topology::LOG_CUTS;
 use wire::{Code, Error, subjects};
 
 use place::{Place, Places};
@@ -36,7 +40,9 @@ pub async fn run(context: Context) -> Result<(), RunError> {
         apps: Apps::follow(&context.broker),
         broker: context.broker.clone(),
         remembered: Arc::default(),
+        cuts: View::follow(Bucket::new(&context.broker, LOG_CUTS)),
     };
+    let keeping = tokio::spawn(room::keep(context.clone()));
     let asked = function.clone();
     let logs = Endpoint::new(move |caller, requests::Logs { id, run, offset, limit, wait, .. }| {
         let function = asked.clone();
@@ -52,7 +58,20 @@ pub async fn run(context: Context) -> Result<(), RunError> {
         let function = function.clone();
         async move { function.handle(request).await }
     })
-    .await
+    .await?;
+    // It has ended by the same stop; a panic in it has been reported by the runtime.
+    let _ = keeping.await;
+    Ok(())
+}
+
+/// The log that is meant.
+struct Log {
+    /// Under which its lines lie.
+    key: TaskKey,
+    /// Whose log it is has ended, and no more can come.
+    ended: bool,
+    /// Since when there is whose log it is.
+    since: Timestamp,
 }
 
 #[derive(Clone)]
@@ -61,6 +80,8 @@ struct Logs {
     apps: Apps,
     broker: Broker,
     remembered: Arc<Mutex<HashMap<TaskKey, Places>>>,
+    /// What tenants gave up.
+    cuts: View<LogCut>,
 }
 
 impl Logs {
@@ -71,7 +92,17 @@ impl Logs {
                 format!("limit is a whole number from 1 to {LINES_MAX}"),
             ));
         }
-        let (key, ended) = self.look(&request).await?;
+        let log = self.look(&request).await?;
+        let (tenant, since) = (log.key.tenant.clone(), log.since);
+        let mut reply = self.read(log, request).await?;
+        // That it is not known what was given up is no reason to withhold what is there.
+        let cut = self.cuts.recent(&tenant).await.ok().flatten();
+        reply.made_room = cut.map(|cut| cut.before).filter(|before| *before >= since);
+        Ok(reply)
+    }
+
+    async fn read(&self, log: Log, request: LogsRequest) -> Result<LogsReply, Error> {
+        let Log { key, ended, .. } = log;
         if let LogOf::Notes { .. } = request.of {
             return self.notes(&key, &request).await;
         }
@@ -90,37 +121,33 @@ impl Logs {
             let look = until.min(Instant::now() + LOOK_EVERY);
             // A time-out only means that there is still nothing to tell; the end tells nothing by itself.
             let said = tokio::time::timeout_at(look, lines.next()).await.is_ok();
-            let (key, ended) = self.look(&request).await?;
+            let Log { key, ended, .. } = self.look(&request).await?;
             if said || ended || Instant::now() >= until {
                 return self.page(&key, &request, ended).await;
             }
         }
     }
 
-    /// Under which key the lines lie, and whether no more can come; refuses who may not read them.
-    async fn look(&self, request: &LogsRequest) -> Result<(TaskKey, bool), Error> {
+    /// Finds the log; refuses who may not read it.
+    async fn look(&self, request: &LogsRequest) -> Result<Log, Error> {
         let caller = &request.caller;
         match request.of {
             LogOf::Task { id, run } | LogOf::Notes { id, run } => {
                 let (_, task) = service::runs::find(&self.broker, &self.tasks, caller, id, run).await?;
                 self.apps.check(caller, &task, &[Right::Read]).await?;
-                Ok((task.key(), task.state.is_terminal()))
+                Ok(Log { key: task.key(), ended: task.state.is_terminal(), since: task.created_at })
             }
             LogOf::Session { kind, id } => self.session(caller.clone(), kind, id).await,
         }
     }
 
-    async fn session(
-        &self,
-        caller: Caller,
-        kind: Option<SessionKind>,
-        id: SessionId,
-    ) -> Result<(TaskKey, bool), Error> {
+    async fn session(&self, caller: Caller, kind: Option<SessionKind>, id: SessionId) -> Result<Log, Error> {
         let request = SessionsRequest::Get { caller, kind, id };
         let SessionsReply::Session(session) = self.broker.call(&request).await? else {
             return Err(Error::internal("sessions answered something else where one was asked for"));
         };
-        Ok((session.log, session.state.has_ended()))
+        let ended = session.state.has_ended();
+        Ok(Log { key: session.log, ended, since: session.created_at })
     }
 
     /// The nearest remembered place that does not lie beyond what is asked for.

@@ -156,5 +156,5 @@ impl Logs {
 }
 
 fn empty(next: u64) -> LogsReply {
-    LogsReply { lines: Vec::new(), first: next, next, dropped: 0, end: false, total: None }
+    LogsReply { lines: Vec::new(), first: next, next, dropped: 0, end: false, total: None, made_room: None }
 }

@@ -17,6 +17,7 @@ mod shared;
 pub mod tasks;
 pub mod topics;
 pub mod view;
+pub mod weights;
 pub mod work;
 mod write;
 

@@ -71,8 +71,9 @@ pub fn log_text(page: &LogsReply, is_last: bool) -> String {
         text.push_str(&line.text);
         text.push('\n');
     }
-    if is_last && page.dropped > 0 {
-        text.push_str(&format!("({} lines came too fast and are not kept)\n", page.dropped));
+    if let Some(missing) = page.missing(0).filter(|_| is_last) {
+        text.push_str(&missing);
+        text.push('\n');
     }
     text
 }
@@ -88,7 +89,8 @@ mod tests {
     fn events_carry_the_place_behind_them_and_tell_what_is_missing_once() {
         let at = Timestamp::parse("2023-11-23T15:16:57.5Z").unwrap();
         let lines = vec![LogLine::new(at, "one\r"), LogLine::new(at, "")];
-        let page = LogsReply { lines, first: 7, next: 9, dropped: 3, end: false, total: None };
+        let page =
+            LogsReply { lines, first: 7, next: 9, dropped: 3, end: false, total: None, made_room: None };
         let expected = concat!(
             "id: 8\ndata: {\"at\":\"2023-11-23T15:16:57.500000Z\",\"text\":\"one\\r\"}\n\n",
             "id: 9\ndata: {\"at\":\"2023-11-23T15:16:57.500000Z\",\"text\":\"\"}\n\n",
@@ -104,11 +106,20 @@ mod tests {
     fn a_log_as_text_tells_at_its_end_what_is_missing() {
         let at = Timestamp::parse("2023-11-23T15:16:57.5Z").unwrap();
         let lines = vec![LogLine::new(at, "one"), LogLine::new(at, "")];
-        let page = LogsReply { lines, first: 0, next: 2, dropped: 3, end: true, total: None };
+        let page =
+            LogsReply { lines, first: 0, next: 2, dropped: 3, end: true, total: None, made_room: None };
         let lines = "2023-11-23 15:16:57.500 one\n2023-11-23 15:16:57.500 \n";
         assert_eq!(log_text(&page, false), lines);
         assert_eq!(log_text(&page, true), format!("{lines}(3 lines came too fast and are not kept)\n"));
-        let whole = LogsReply { lines: vec![], first: 2, next: 2, dropped: 0, end: true, total: None };
+        let whole = LogsReply {
+            lines: vec![],
+            first: 2,
+            next: 2,
+            dropped: 0,
+            end: true,
+            total: None,
+            made_room: None,
+        };
         assert_eq!(log_text(&whole, true), "");
     }
 }

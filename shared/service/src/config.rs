@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use wire::Function;
-use wire::topology::{STORAGE_BYTES_DEFAULT, Sizes};
+use wire::topology::{LOG_AGE_SECONDS_DEFAULT, LOG_TENANT_PERCENT_DEFAULT, STORAGE_BYTES_DEFAULT, Sizes};
 
 use crate::outbound::Outbound;
 
@@ -67,7 +67,8 @@ pub struct Settings {
     pub keeper: Option<PathBuf>,
     /// `TASKLANE_DURABILITY`: `strict` or `interval`.
     pub durability: Durability,
-    /// `TASKLANE_STORAGE_MB` and `TASKLANE_REPLICAS`: the sizes of the streams.
+    /// `TASKLANE_STORAGE_MB`, `TASKLANE_REPLICAS`, `TASKLANE_LOGS_DAYS` and `TASKLANE_LOGS_TENANT_PERCENT`: the sizes
+    /// of the streams.
     pub sizes: Sizes,
     /// `TASKLANE_JOBS_OPEN_READS`: jobs of the Task Engine API can be read without a key, as its documents say.
     pub open_reads: bool,
@@ -171,6 +172,8 @@ pub const KNOWN: &[&str] = &[
     "TASKLANE_DURABILITY",
     "TASKLANE_STORAGE_MB",
     "TASKLANE_REPLICAS",
+    "TASKLANE_LOGS_DAYS",
+    "TASKLANE_LOGS_TENANT_PERCENT",
     "TASKLANE_JOBS_OPEN_READS",
     "TASKLANE_OPERATOR",
     "TASKLANE_LOG",
@@ -210,7 +213,7 @@ impl Settings {
                 Durability::Strict,
                 durability,
             )?,
-            sizes: Sizes { storage_bytes: megabytes * 1024 * 1024, replicas },
+            sizes: Sizes { storage_bytes: megabytes * 1024 * 1024, replicas, ..log_sizes(&reader)? },
             open_reads: reader
                 .parsed("TASKLANE_JOBS_OPEN_READS", "true or false", true, |text| text.parse().ok())?,
             operator: reader.text("TASKLANE_OPERATOR").unwrap_or("demo").to_owned(),
@@ -247,6 +250,14 @@ impl Settings {
     }
 }
 
+/// What may be kept of logs.
+fn log_sizes(reader: &Reader<'_>) -> Result<Sizes, WrongSetting> {
+    let days = reader.number("TASKLANE_LOGS_DAYS", 1, 3650, LOG_AGE_SECONDS_DEFAULT / DAY_SECONDS)?;
+    let percent = reader.number("TASKLANE_LOGS_TENANT_PERCENT", 1, 100, LOG_TENANT_PERCENT_DEFAULT)?;
+    Ok(Sizes { log_age_seconds: days * DAY_SECONDS, log_tenant_percent: percent, ..Sizes::default() })
+}
+
+const DAY_SECONDS: u64 = 24 * 3600;
 const DEFAULT_URL: &str = "nats://127.0.0.1:4222";
 const URL_FORM: &str = "nats://HOST:PORT or tls://HOST:PORT, several with commas between";
 const DEFAULT_HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
@@ -294,6 +305,8 @@ mod tests {
             ("TASKLANE_DURABILITY", "always"),
             ("TASKLANE_STORAGE_MB", "1"),
             ("TASKLANE_REPLICAS", "2"),
+            ("TASKLANE_LOGS_DAYS", "0"),
+            ("TASKLANE_LOGS_TENANT_PERCENT", "101"),
             ("TASKLANE_NATS_URL", "localhost"),
             ("TASKLANE_NATS_URL", "nats://a:4222,b:4222"),
             ("TASKLANE_LOG_FORMAT", "xml"),

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use crate::Function;
 use crate::door::config;
 use crate::subjects;
-use crate::topology::{self, Kind, Sizes, Stream};
+use crate::topology::{self, Kind, LOGS, Sizes, Stream};
 
 /// The allow-lists of one user.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -135,7 +135,14 @@ fn add_own(list: &mut Permissions, function: Function) {
         }
         Function::Status => list.subscribe.push(progress),
         Function::Admin => list.subscribe.push(subjects::LANE.to_owned()),
-        Function::Logs => list.subscribe.push(log),
+        Function::Logs => {
+            list.subscribe.push(log);
+            // It counts what is there, by a consumer of its own, and removes what a tenant has too much of.
+            let api =
+                ["STREAM.INFO", "STREAM.PURGE", "CONSUMER.CREATE", "CONSUMER.MSG.NEXT", "CONSUMER.DELETE"];
+            let own = |call: &str| [format!("$JS.API.{call}.{LOGS}"), format!("$JS.API.{call}.{LOGS}.>")];
+            list.publish.extend(api.into_iter().flat_map(own));
+        }
         Function::Ingress => list.publish.extend([subjects::PING_ALL.to_owned(), notes]),
         Function::Callbacks => list.publish.push(notes),
         Function::Provision | Function::Report => {}
@@ -202,7 +209,8 @@ mod tests {
                 for verb in ["STREAM.CREATE", "STREAM.UPDATE", "STREAM.DELETE", "STREAM.PURGE", "MSG.DELETE"]
                 {
                     let makes_topics = function == Function::Topics && verb == "STREAM.CREATE";
-                    assert!(makes_topics || !subject.contains(verb), "{function}: {subject}");
+                    let cuts_logs = function == Function::Logs && subject.contains("STREAM.PURGE.LOGS");
+                    assert!(makes_topics || cuts_logs || !subject.contains(verb), "{function}: {subject}");
                 }
                 assert!(!matches!(subject.as_str(), ">" | "$JS.API.>" | "$KV.>"), "{function}");
                 // Only programs that ask through the door wait for answers there.

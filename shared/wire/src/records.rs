@@ -15,6 +15,17 @@ pub struct Tenant {
     pub created_at: Timestamp,
 }
 
+/// What a tenant had to give up of its logs so far, under its name in the bucket `log_cuts`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LogCut {
+    /// Batches of lines.
+    pub batches: u64,
+    /// What they took.
+    pub bytes: u64,
+    /// When the newest of them was stored.
+    pub before: Timestamp,
+}
+
 /// An API key, under its public id in the bucket `keys`. The secret itself is nowhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKey {

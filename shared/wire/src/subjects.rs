@@ -55,6 +55,16 @@ pub fn notes(key: &TaskKey) -> String {
 /// `tasklane.notes.>`: the notes on all tasks.
 pub const NOTES_ALL: &str = "tasklane.notes.>";
 
+/// `tasklane.*.demo.>`: lines and notes of all tasks of a tenant, within the stream that has nothing else.
+pub fn lines_of(tenant: &str) -> String {
+    format!("{ROOT}.*.{tenant}.>")
+}
+
+/// Whose a line or a note is, by its subject.
+pub fn tenant_of_line(subject: &str) -> Option<&str> {
+    subject.split('.').nth(2)
+}
+
 /// `tasklane.sink.demo.out`: what a stream task hands on for the topic `demo.out`. Where that topic has a stream the
 /// broker stores it there and tells it on the topic itself; a runner could not be allowed every topic.
 pub fn sink(topic: &str) -> String {
@@ -157,6 +167,8 @@ mod tests {
         let key = TaskKey::new("demo", id.parse().unwrap());
         assert_eq!(logs(&key), format!("tasklane.logs.demo.{id}"));
         assert_eq!(notes(&key), format!("tasklane.notes.demo.{id}"));
+        assert_eq!(tenant_of_line(&notes(&key)), Some("demo"));
+        assert_eq!(lines_of("demo"), "tasklane.*.demo.>");
         assert_eq!(progress(&key), format!("tasklane.progress.demo.{id}"));
         let runner_id = RunnerId(key.id.0);
         assert_eq!(runner(runner_id), RUNNER_ALL.replace('*', id));

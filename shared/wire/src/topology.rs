@@ -27,6 +27,8 @@ pub const SETTINGS: &str = "settings";
 pub const SESSIONS: &str = "sessions";
 /// How far the hooks of tasks are told; key like that of the task.
 pub const DELIVERIES: &str = "deliveries";
+/// How much of their logs tenants had to give up; key `<tenant>`.
+pub const LOG_CUTS: &str = "log_cuts";
 /// Which replica of a function is the active one; key `<function>`.
 pub const LEASES: &str = "leases";
 /// Request and response bodies that are too large for a record.
@@ -140,17 +142,31 @@ pub struct Sizes {
     pub storage_bytes: u64,
     /// Copies in a cluster: 1 or 3.
     pub replicas: usize,
+    /// What share of the store of logs one tenant may take.
+    pub log_tenant_percent: u64,
+    /// How long log lines are kept.
+    pub log_age_seconds: u64,
 }
 
 impl Default for Sizes {
     fn default() -> Self {
-        Self { storage_bytes: STORAGE_BYTES_DEFAULT, replicas: 1 }
+        Self {
+            storage_bytes: STORAGE_BYTES_DEFAULT,
+            replicas: 1,
+            log_tenant_percent: LOG_TENANT_PERCENT_DEFAULT,
+            log_age_seconds: LOG_AGE_SECONDS_DEFAULT,
+        }
     }
 }
 
 const RECORD_BYTES_MAX: i32 = 64 * 1024;
 const CHUNK_MESSAGE_BYTES_MAX: i32 = 256 * 1024;
-const LOG_AGE_SECONDS: u64 = 30 * 24 * 3600;
+/// How long log lines are kept unless a setting says otherwise: 30 days.
+pub const LOG_AGE_SECONDS_DEFAULT: u64 = 30 * 24 * 3600;
+/// What share of the store of logs one tenant may take unless a setting says otherwise.
+pub const LOG_TENANT_PERCENT_DEFAULT: u64 = 25;
+const LOGS_PERCENT: u64 = 10;
+const ASIDE_AGE_SECONDS: u64 = 30 * 24 * 3600;
 const LOG_BATCHES_PER_TASK: i64 = 25_000;
 const DEAD_LETTER_AGE_SECONDS: u64 = 30 * 24 * 3600;
 const DEAD_LETTERS_PER_USER: i64 = 10_000;
@@ -163,6 +179,11 @@ const ASIDE_MESSAGE_BYTES_MAX: i32 = 768 * 1024;
 pub const TOPIC_RECORD_BYTES_MAX: i32 = 512 * 1024;
 /// The streams behind topics are made when they are needed, each with so many thousandths of the storage.
 const TOPIC_PER_MILLE: u64 = 5;
+
+/// What all logs together may take.
+pub fn log_bytes(sizes: Sizes) -> u64 {
+    sizes.storage_bytes / 100 * LOGS_PERCENT
+}
 
 /// The most bytes of one stream behind a topic.
 pub fn topic_bytes(sizes: Sizes) -> u64 {
@@ -247,6 +268,10 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
             ..bucket(SETTINGS, "settings of the Task Engine", 0, &[Admin], &[Admin, Schedule])
         },
         expiring(bucket(SESSIONS, "sessions, key <tenant>.<session id>", 1, &[Runner], &[Status])),
+        Stream {
+            max_bytes: 1024 * 1024,
+            ..bucket(LOG_CUTS, "how much of their logs tenants gave up, key <tenant>", 0, &[Logs], &[Logs])
+        },
         // What is lost of it with the power is told once more.
         expiring(Stream {
             unsynced: alone,
@@ -290,12 +315,12 @@ fn words(sizes: Sizes) -> [Stream; 2] {
             discard_old: true,
             max_per_subject: LOG_BATCHES_PER_TASK,
             max_message_bytes: CHUNK_MESSAGE_BYTES_MAX,
-            max_age_seconds: LOG_AGE_SECONDS,
+            max_age_seconds: sizes.log_age_seconds,
             ..bucket(
                 sizes,
                 LOGS,
                 "log lines in batches, and notes of others, by task",
-                10,
+                LOGS_PERCENT,
                 (&[Runner, Ingress, Schedule, Callbacks], &[Logs]),
             )
         },
@@ -305,7 +330,7 @@ fn words(sizes: Sizes) -> [Stream; 2] {
             discard_old: true,
             max_per_subject: ASIDE_PER_TASK,
             max_message_bytes: ASIDE_MESSAGE_BYTES_MAX,
-            max_age_seconds: LOG_AGE_SECONDS,
+            max_age_seconds: ASIDE_AGE_SECONDS,
             ..bucket(sizes, ASIDE, "records that stream tasks could not be given", 1, (&[Runner], &[Logs]))
         },
     ]
@@ -347,7 +372,7 @@ mod tests {
     #[test]
     fn the_shares_fit_and_leave_room_for_topics_and_nothing_live_expires() {
         const TOPICS_PERCENT: u64 = 14;
-        let sizes = Sizes { storage_bytes: 1_000_000_000, replicas: 1 };
+        let sizes = Sizes { storage_bytes: 1_000_000_000, ..Sizes::default() };
         let all = streams(sizes);
         let stored: u64 = all.iter().map(|s| s.max_bytes).sum();
         assert!(stored <= sizes.storage_bytes / 100 * (100 - TOPICS_PERCENT));

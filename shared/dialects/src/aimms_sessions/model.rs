@@ -79,7 +79,7 @@ pub(super) struct Logs<'a> {
     total: u64,
     /// The offset of the next page.
     next: u64,
-    /// Lines so far that came too fast and are not kept.
+    /// Lines so far that are missing: they came too fast, or made room for newer ones.
     dropped: u64,
 }
 

@@ -115,7 +115,7 @@ pub(super) struct TaskLogs<'a> {
     logs: Vec<TaskLogLine<'a>>,
     /// The offset of the next page.
     next: u64,
-    /// Lines so far that came too fast and are not kept.
+    /// Lines so far that are missing: they came too fast, or made room for newer ones.
     dropped: u64,
     /// The task has ended and nothing comes after this page.
     end: bool,

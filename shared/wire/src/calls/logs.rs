@@ -97,13 +97,34 @@ pub struct LogsReply {
     pub first: u64,
     /// The offset of the next page.
     pub next: u64,
-    /// Lines that were dropped because they came too fast; they have no place in the numbering.
+    /// Lines that are missing: they came too fast, or made room for newer ones.
     pub dropped: u64,
     /// Whose log it is has ended, and there is nothing after this page.
     pub end: bool,
     /// How many lines there are by now that pass the filter, where that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
+    /// Of what was written up to this moment some or all may have made room for newer lines of the tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_room: Option<Timestamp>,
+}
+
+impl LogsReply {
+    /// What people are told of lines that are not there; `before` is what they were told of already.
+    pub fn missing(&self, before: u64) -> Option<String> {
+        let lines = (self.dropped > before).then(|| self.dropped - before);
+        match (lines, self.made_room) {
+            (Some(lines), None) => Some(format!("({lines} lines came too fast and are not kept)")),
+            (Some(lines), Some(_)) => {
+                Some(format!("({lines} lines are not kept: they came too fast, or made room for newer ones)"))
+            }
+            (None, Some(at)) if before == 0 && self.first == self.next => {
+                let at = at.format("%Y-%m-%d %H:%M:%S");
+                Some(format!("(what was written before {at} may have made room for newer lines)"))
+            }
+            (None, _) => None,
+        }
+    }
 }
 
 impl Call for LogsRequest {

@@ -177,7 +177,8 @@ pub(super) fn log_page() -> Value {
         &json!({
             "lines": { "type": "array", "items": line },
             "next": { "type": "integer", "description": "The offset of the next page" },
-            "dropped": { "type": "integer", "description": "Lines that were dropped because they came too fast" },
+            "dropped": { "type": "integer", "description": "Lines that are missing: they came too fast, or made room for newer ones" },
+            "made_room": moment("Up to then lines may have made room for newer ones of the tenant"),
             "end": { "type": "boolean", "description": "The task has ended, and nothing comes after this page" },
         }),
     )
