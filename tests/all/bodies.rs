@@ -11,6 +11,7 @@ use tests::process::serve_ingress;
 use tests::raw::Raw;
 use tests::stored::Stored;
 use tests::wait::until;
+use tokio::io::AsyncReadExt;
 
 const MEGABYTE: usize = 1024 * 1024;
 
@@ -89,6 +90,57 @@ async fn the_largest_body_is_taken_and_one_byte_more_is_not() {
     let growth = memory.saturating_sub(before);
     assert!(growth < 20 * MEGABYTE as u64, "grew by {} MB", growth / MEGABYTE as u64);
     assert_eq!(listed(&http).await, 1, "the one that was refused made no task");
+    ingress.signal(Signal::SIGTERM);
+    assert!(ingress.until_ended().await.success());
+    kit.stop().await;
+}
+
+#[tokio::test]
+async fn a_whole_log_passes_an_ingress_without_being_held_however_slow_its_client_is() {
+    const LINES: usize = 240_000;
+    let kit = Kit::start().await;
+    let (mut ingress, http) = serve_ingress(&kit).await;
+    // A hundred bytes each, in parts that are taken before the next one comes.
+    let flood = "read n; for i in $(seq 1 $((n / 2000))); do seq -f %099.0f 1 2000 >&2; sleep 0.05; done";
+    shell_app(&http, "talk", &[("flood", flood)]).await;
+    let run = async |lines: usize| {
+        let id = http.create("talk", "flood", format!("{lines}\n")).await;
+        assert_eq!(http.until_ended(&id).await["state"], "completed");
+        format!("/pro-api/v2/tasks/{id}/logs/download")
+    };
+    // Warm, as above.
+    let warm = run(2_000).await;
+    http.get(&warm).await.expect(200);
+    let path = run(LINES).await;
+    let before = ingress.memory();
+    let most = peak(&ingress, async {
+        let slow = async {
+            let mut raw = Raw::connect(&http).await;
+            raw.send(raw.head(&format!("GET {path}"), "Connection: close\r\n\r\n")).await;
+            let (mut piece, mut bytes) = (vec![0; MEGABYTE], 0);
+            let mut pace = tokio::time::interval(Duration::from_millis(10));
+            while let Ok(count @ 1..) = raw.stream.read(&mut piece).await {
+                bytes += count;
+                pace.tick().await;
+            }
+            bytes
+        };
+        let fast = async {
+            let text = http.get(&path).await.expect(200).text();
+            let whole = text.lines().filter(|line| line.len() > 100).count();
+            let missing = text.lines().last().filter(|line| line.starts_with('('));
+            let missing: usize =
+                missing.map_or(0, |line| line[1..].split(' ').next().unwrap().parse().unwrap());
+            assert_eq!(whole + missing, LINES);
+            text.len()
+        };
+        let (slow, fast) = tokio::join!(slow, fast);
+        assert!(fast > 20 * MEGABYTE, "{fast} bytes are no large log");
+        assert!(slow > fast, "the slow client got {slow} bytes with the head, of {fast}");
+    })
+    .await;
+    let growth = most.saturating_sub(before);
+    assert!(growth < 20 * MEGABYTE as u64, "grew by {} MB", growth / MEGABYTE as u64);
     ingress.signal(Signal::SIGTERM);
     assert!(ingress.until_ended().await.success());
     kit.stop().await;

@@ -40,6 +40,7 @@ mod receivers;
 mod restarts;
 mod runtime;
 mod schedules;
+mod session_document;
 mod session_ends;
 mod session_manager;
 mod sessions;
