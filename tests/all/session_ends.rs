@@ -138,6 +138,7 @@ async fn a_session_that_is_hostile_at_its_first_and_last_answer_fails_its_task_a
     publish(&kit.http, "hostile", "").await;
     let cases = [
         ("mute", "did not answer POST /api/v2/tasks/mute within 30 s"),
+        ("leaving", "the session broke off during GET /api/v2/tasks/"),
         ("hanging_up", "it closed the connection before the answer was whole"),
         ("failing", "500 Internal Server Error with \"Traceback: no licence\""),
         ("dripping_response", "/response within 30 s"),

@@ -92,7 +92,7 @@ async fn a_session_that_takes_no_more_tasks_or_has_run_its_number_is_not_used_ag
     let kit = Kit::start().await;
     publish(&kit.http, "willing", "").await;
     publish(&kit.http, "limited", "max_tasks = 1").await;
-    for (app, service) in [("willing", "last"), ("limited", "pid")] {
+    for (app, service) in [("willing", "last"), ("willing", "last_by_header"), ("limited", "pid")] {
         let first = run(&kit.http, app, service, "").await;
         let second = run(&kit.http, app, service, "").await;
         assert_eq!((&first["state"], &second["state"]), (&json!("completed"), &json!("completed")));

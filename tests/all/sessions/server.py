@@ -68,6 +68,9 @@ class Services:
         task.accept = False
         return "completed", 0, str(os.getpid()).encode()
 
+    def last_by_header(task):
+        return "completed", 0, str(os.getpid()).encode()
+
     def solve(task):
         task.state = "solving"
         task.interrupted.wait()
@@ -86,13 +89,13 @@ class Services:
     # What follows breaks the protocol in `Handler.status`, so the tasks themselves go on.
     wrong_json = wrong_state = never = other = endless = huge_headers = closing = no_http = cut_response = (
         same_id
-    ) = mute = hanging_up = failing = dripping_response = endless_response = huge_response_head = echo
+    ) = mute = leaving = hanging_up = failing = dripping_response = endless_response = huge_response_head = echo
 
     def twice(task):
         return "completed", 0, b"the first claim"
 
 
-HOSTILE_AT_STATUS = {"wrong_json", "wrong_state", "never", "other", "endless", "huge_headers", "closing", "no_http"}
+SPECIAL_AT_STATUS = {"wrong_json", "wrong_state", "never", "other", "endless", "huge_headers", "closing", "no_http", "leaving", "last_by_header"}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -101,10 +104,12 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-    def answer(self, code, body=b"", kind="application/json"):
+    def answer(self, code, body=b"", kind="application/json", more=None):
         self.send_response(code)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
+        if more is not None:
+            self.send_header("Accept-More-Tasks", more)
         self.end_headers()
         self.wfile.write(body)
 
@@ -133,7 +138,7 @@ class Handler(BaseHTTPRequestHandler):
         task = Task(service, body)
         tasks[task.id] = task
         threading.Thread(target=task.run, daemon=True).start()
-        self.json(task.status() if service not in HOSTILE_AT_STATUS else {"id": task.id, "state": "queued"})
+        self.json(task.status() if service not in SPECIAL_AT_STATUS else {"id": task.id, "state": "queued"})
 
     def chunks(self):
         body = b""
@@ -183,6 +188,15 @@ class Handler(BaseHTTPRequestHandler):
     def do_DELETE(self):
         tasks.pop(self.path[len(BASE) + 1 :], None)
         self.answer(200)
+
+    def last_by_header(self, task):
+        self.answer(200, json.dumps(task.status()).encode(), more="false")
+
+    def leaving(self, task):
+        # The process lives on, and takes no connection any more.
+        self.server.socket.close()
+        self.answer(200, json.dumps({"id": task.id, "state": "running"}).encode())
+        self.close_connection = True
 
     def wrong_json(self, task):
         self.answer(200, b"<html>busy</html>", "text/html")
