@@ -18,6 +18,7 @@ mod cli;
 mod cluster;
 mod dev;
 mod dialect_cases;
+mod escapes;
 mod examples;
 mod faults;
 mod health;
