@@ -58,6 +58,7 @@ const QUICK: Effort = Effort { rounds: 1, closed: 2.0, open: 4.0, idle: 5.0 };
 /// Measures, or makes the page of what was measured before.
 pub async fn bench(settings: Settings, arguments: &BenchArguments, json: bool) -> Result<ExitCode, CliError> {
     let console = Console::new(json);
+    let search = settings.path.clone();
     if let Some(folder) = &arguments.stack {
         return stack::serve(settings, folder).await.map_err(CliError::from);
     }
@@ -84,7 +85,7 @@ pub async fn bench(settings: Settings, arguments: &BenchArguments, json: bool) -
     }
     if arguments.sessions || everything {
         let amount = if arguments.quick { sessions::QUICK } else { sessions::WHOLE };
-        report.sessions = Some(sessions::measure(amount, command("--sessions"), console).await?);
+        report.sessions = Some(sessions::measure(amount, &search, command("--sessions"), console).await?);
     }
     if let Some(folder) = &arguments.page {
         page::write(&report, folder)?;

@@ -99,7 +99,7 @@ fn parts(page: &mut String, report: &Report) {
             page,
             "## Sessions and logs\n\nMeasured {} with `{}`, durability {}. The session is a small Python process whose \
              tasks are done when it is asked how they are, and answer when they came to it; \"by itself\" is the same \
-             process asked by the runner's own client with nothing in between. A task in it is four exchanges: create, \
+             process in the same environment, asked by the runner's own client with nothing in between. A task in it is four exchanges: create, \
              status, response, delete. Lines have 100 bytes.\n\n",
             sessions.measured_at, sessions.command, sessions.durability
         );

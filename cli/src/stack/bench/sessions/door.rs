@@ -28,7 +28,7 @@ const SESSION: &str = "runtime = \"session\"\n[session]\nready = \"/api/v2/tasks
 const TALKING: &str = "runtime = \"command\"\n[services.steady]\ncommand = [\"python3\", \"-B\", \"talk.py\"]\n\
                        [services.flood]\ncommand = [\"sh\", \"-c\", \"read n; seq -f %099.0f 1 $n >&2\"]\n";
 /// Requests that are under way at once, at the most.
-pub const AT_ONCE: usize = 32;
+pub const AT_ONCE: usize = 64;
 const WAIT: &str = "wait=60";
 
 /// A client with its connections.

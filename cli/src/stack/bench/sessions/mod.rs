@@ -61,16 +61,17 @@ pub struct SessionsReport {
     pub tail: Quantiles,
 }
 
-/// Measures on a stack of its own.
+/// Measures on a stack of its own; `search` is the `PATH` that its runner gives to processes.
 pub async fn measure(
     amount: Amount,
+    search: &str,
     command: String,
     console: Console,
 ) -> Result<SessionsReport, StackError> {
     let folder = tempfile::tempdir().map_err(StackError::text)?;
     let class = Durability::Interval;
     let stack = OwnStack::start(folder.path(), class).await?;
-    let measured = measure_on(&stack, class, amount, command, console).await;
+    let measured = measure_on(&stack, class, (amount, search), command, console).await;
     stack.stop().await?;
     measured
 }
@@ -78,13 +79,13 @@ pub async fn measure(
 async fn measure_on(
     stack: &OwnStack,
     class: Durability,
-    amount: Amount,
+    (amount, search): (Amount, &str),
     command: String,
     console: Console,
 ) -> Result<SessionsReport, StackError> {
     let door = Door::open(stack).await?;
     console.note("sessions: the process by itself, and new ones");
-    let own = own::measure(amount).await?;
+    let own = own::measure(amount, search).await?;
     let first_start = warm::first_starts(&door, amount).await?;
     console.note("sessions: tasks through one that is warm");
     let warm = warm::measure(stack, &door, amount).await?;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use service::clock;
 use session_protocol::{Client, Input, Told, base_of};
+use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use super::Amount;
@@ -31,11 +32,17 @@ pub struct Own {
     pub first_start: Quantiles,
 }
 
+/// The program in a folder of its own, and the `PATH` that a runner would give it.
+struct Program {
+    folder: TempDir,
+    search: String,
+}
+
 /// Starts processes, and goes through tasks with one of them.
-pub async fn measure(amount: Amount) -> Result<Own, StackError> {
-    let folder = tempfile::tempdir().map_err(StackError::text)?;
-    let program = folder.path().join("server.py");
-    crate::stack::bench::write(&program, SERVER)?;
+pub async fn measure(amount: Amount, search: &str) -> Result<Own, StackError> {
+    let program =
+        Program { folder: tempfile::tempdir().map_err(StackError::text)?, search: search.to_owned() };
+    crate::stack::bench::write(&program.folder.path().join("server.py"), SERVER)?;
     let (mut arrivals, mut tasks, mut rates, mut starts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..amount.rounds {
         for _ in 0..amount.starts {
@@ -69,14 +76,17 @@ pub fn micros(from: i64, to: i64) -> Duration {
     Duration::from_micros(u64::try_from(to - from).unwrap_or(0))
 }
 
-fn start(program: &std::path::Path) -> Result<(Child, Client), StackError> {
+/// In the environment that a runner gives: some programs begin by finding out where they are.
+fn start(program: &Program) -> Result<(Child, Client), StackError> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(StackError::text)?;
     let port = listener.local_addr().map_err(StackError::text)?.port();
     drop(listener);
     let process = Command::new("python3")
-        .arg("-B")
-        .arg(program)
-        .args(["--port", &port.to_string()])
+        .args(["-B", "server.py", "--port", &port.to_string()])
+        .env_clear()
+        .envs([("PATH", program.search.as_str()), ("LANG", "C.UTF-8")])
+        .env("HOME", program.folder.path())
+        .current_dir(program.folder.path())
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .spawn()

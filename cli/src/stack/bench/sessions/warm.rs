@@ -18,7 +18,7 @@ use crate::stack::bench::stats::{Quantiles, median};
 /// The service; the session knows every one.
 const NOW: &str = "now";
 /// Places of the lane: what stands ready while the session is busy.
-const PLACES: usize = 8;
+const PLACES: usize = 16;
 
 /// What was measured in a warm session.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
