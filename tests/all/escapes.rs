@@ -93,7 +93,7 @@ async fn neither_a_task_nor_a_session_comes_to_the_broker_or_to_what_others_have
     // Each attempt is one: whoever is not fenced comes through, but for the broker, which lets nobody in.
     let control = tokio::process::Command::new("python3")
         .args(["-c", &format!("{script}print(result)")])
-        .current_dir(&folder)
+        .current_dir(folder)
         .output();
     let control = control.await.unwrap();
     let control: Value = serde_json::from_slice(&control.stdout).unwrap_or_else(|_| panic!("{control:?}"));
