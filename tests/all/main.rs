@@ -53,4 +53,5 @@ mod streams;
 mod tails;
 mod tidy;
 mod topology;
+mod triggers;
 mod workflows;

@@ -7,9 +7,12 @@ use std::path::PathBuf;
 use bundle::{Bounds, Packed};
 use bytes::Bytes;
 use domain::Timestamp;
+use domain::lane::JOBS;
+use domain::trigger::{Dedup, Trigger, TriggerLane};
 use http::Method;
 use serde_json::json;
 use wire::records::App;
+use wire::topology::tasks_lane;
 
 use crate::arguments::AppCommand;
 use crate::client::{Ask, Body, Client};
@@ -83,7 +86,7 @@ async fn pack(directory: PathBuf) -> Result<Packed, CliError> {
 async fn list(context: &Context) -> Result<(), CliError> {
     let document = context.client.get(path(["tasklane", "v1", "apps"])).await?;
     let apps: Vec<App> = list_in(&document, "apps")?;
-    context.console.result(&document, || app_table(&apps))?;
+    context.console.result(&document, || [app_table(&apps), trigger_table(&apps)].concat())?;
     if apps.is_empty() {
         context.console.note("publish one: tasklane app publish DIR --latest");
     }
@@ -111,4 +114,29 @@ fn app_table(apps: &[App]) -> String {
         }
     }
     table(&["app", "version", "tag", "services", "published", "by", "digest"], rows)
+}
+
+/// The triggers that are in force, where there are any.
+fn trigger_table(apps: &[App]) -> String {
+    let mut rows = Vec::new();
+    for app in apps {
+        for (name, Trigger { subject, service, lane, dedup }, version) in app.triggers() {
+            let lane = match lane {
+                TriggerLane::Tasks => tasks_lane(&app.tenant),
+                TriggerLane::Jobs => JOBS.to_owned(),
+            };
+            let known_by = match dedup {
+                Dedup::MessageId => "Nats-Msg-Id, or its place".to_owned(),
+                Dedup::Header(header) => format!("header {header}"),
+                Dedup::Field(path) => format!("field {path}"),
+                Dedup::Sequence => "its place".to_owned(),
+            };
+            let (subject, service, user) = (subject.clone(), service.clone(), version.published_by.clone());
+            rows.push(vec![app.name.clone(), name.clone(), subject, service, lane, known_by, user]);
+        }
+    }
+    if rows.is_empty() {
+        return String::new();
+    }
+    format!("\n\n{}", table(&["app", "trigger", "subject", "service", "lane", "known by", "for"], rows))
 }

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use bundle::{Bounds, Manifest};
+use bundle::{Bounds, Manifest, manifest};
 use domain::access::{is_principal_name, rights_on};
+use domain::stream::is_topic;
 use domain::task::state::Runtime;
+use domain::trigger::{Dedup, Trigger, TriggerLane};
 use domain::{Caller, Right, Rights};
 use service::clock;
 use wire::calls::admin::AdminReply;
+use wire::calls::topics::{TopicsRequest, TriggerOf};
 use wire::records::{App, AppVersion, WorkflowDeclared};
 use wire::topology::app_key;
 use wire::{Code, Error};
@@ -29,6 +32,7 @@ impl Admin {
             runtime,
             services: manifest.services.keys().cloned().collect(),
             workflows: manifest.workflows.iter().map(declared).collect(),
+            triggers: triggers(&caller.tenant, &manifest)?,
             published_at: clock::now(),
             published_by: caller.user.clone(),
         };
@@ -37,7 +41,28 @@ impl Admin {
             .apps
             .update(&key, |found| add_version(found, caller, &manifest, &version, latest).map(Some))
             .await?;
+        if let Some(app) = &published {
+            self.arrange_triggers(app).await?;
+        }
         Ok(AdminReply::Apps(published.into_iter().collect()))
+    }
+
+    /// What is published on the subject of a trigger from the answer on becomes a task. `create` arranges the same
+    /// from the record, so that an error here costs no more than that moment; publishing again repeats it.
+    async fn arrange_triggers(&self, app: &App) -> Result<(), Error> {
+        let of = |name: &str, subject: &str| TriggerOf {
+            tenant: app.tenant.clone(),
+            app: app.name.clone(),
+            name: name.to_owned(),
+            subject: subject.to_owned(),
+        };
+        for (name, trigger, _) in app.triggers() {
+            self.broker.call(&TopicsRequest::Trigger(of(name, &trigger.subject))).await?;
+        }
+        for (name, subject) in app.past_triggers() {
+            self.broker.call(&TopicsRequest::Untrigger(of(name, subject))).await?;
+        }
+        Ok(())
     }
 
     /// Reads app.toml out of a stored bundle, checking every entry as the runner will.
@@ -97,6 +122,32 @@ impl Admin {
 fn declared((name, workflow): (&String, &bundle::manifest::Workflow)) -> (String, WorkflowDeclared) {
     let (steps, required) = (workflow.steps.clone(), workflow.required.clone());
     (name.clone(), WorkflowDeclared { steps, required })
+}
+
+/// The triggers of a manifest, as records have them. Only now is it known whose subjects they may name.
+fn triggers(tenant: &str, manifest: &Manifest) -> Result<BTreeMap<String, Trigger>, Error> {
+    let read = |(name, declared): (&String, &manifest::Trigger)| {
+        if !is_topic(tenant, &declared.subject) {
+            let message = format!(
+                "app.toml: triggers.{name}.subject is \"{}\"; accepted is a subject that begins with '{tenant}.'",
+                declared.subject
+            );
+            return Err(Error::new(Code::BadRequest, message));
+        }
+        let lane = match declared.lane {
+            manifest::TriggerLane::Tasks => TriggerLane::Tasks,
+            manifest::TriggerLane::Jobs => TriggerLane::Jobs,
+        };
+        let dedup = match &declared.dedup {
+            manifest::Dedup::MessageId => Dedup::MessageId,
+            manifest::Dedup::Header(header) => Dedup::Header(header.clone()),
+            manifest::Dedup::Field(path) => Dedup::Field(path.clone()),
+            manifest::Dedup::Sequence => Dedup::Sequence,
+        };
+        let (subject, service) = (declared.subject.clone(), declared.service.clone());
+        Ok((name.clone(), Trigger { subject, service, lane, dedup }))
+    };
+    manifest.triggers.iter().map(read).collect()
 }
 
 /// The runtime of a manifest, as records have it.

@@ -57,8 +57,38 @@ impl Create {
     ) -> Result<CreateReply, Error> {
         check_key(order.idempotency_key.as_deref())?;
         let (bytes, content_type) = body(&order)?;
+        let id = TaskId(ids::random()?);
+        let request = |input, input_digest| CreateRequest {
+            caller,
+            id,
+            app: order.app,
+            version: order.version,
+            service: order.service,
+            target: Target::Service,
+            priority: order.priority,
+            timing: order.run_at.map(|run_at| Timing { run_at, gate: None, every: None, by_tick: false }),
+            hooks: Vec::new(),
+            origin: Origin::Nats,
+            input,
+            input_digest,
+            idempotency_key: order.idempotency_key,
+            name: None,
+            force: false,
+        };
+        self.with_body(bytes, content_type, Target::Service, request).await
+    }
+
+    /// Creates with a body, which is stored apart where it is large, and removed where it is of no use in the end.
+    /// The parameters of a workflow always lie in its record.
+    pub(crate) async fn with_body(
+        &self,
+        bytes: Bytes,
+        content_type: Option<String>,
+        target: Target,
+        request: impl FnOnce(Payload, String) -> CreateRequest,
+    ) -> Result<CreateReply, Error> {
         let input_digest = digest(&bytes);
-        let (input, object) = if bytes.len() <= INLINE_BYTES_MAX {
+        let (input, object) = if bytes.len() <= INLINE_BYTES_MAX || target == Target::Workflow {
             (inline(&bytes, content_type), None)
         } else {
             let name = ids::random()?.simple().to_string();
@@ -66,25 +96,7 @@ impl Create {
             let stored = self.bodies.put(&name, bytes, tokio::io::empty(), most).await?;
             (Payload { content_type, size: stored.size, place: Place::Object(name.clone()) }, Some(name))
         };
-        let outcome = self
-            .handle(CreateRequest {
-                caller,
-                id: TaskId(ids::random()?),
-                app: order.app,
-                version: order.version,
-                service: order.service,
-                target: Target::Service,
-                priority: order.priority,
-                timing: order.run_at.map(|run_at| Timing { run_at, gate: None, every: None, by_tick: false }),
-                hooks: Vec::new(),
-                origin: Origin::Nats,
-                input,
-                input_digest,
-                idempotency_key: order.idempotency_key,
-                name: None,
-                force: false,
-            })
-            .await;
+        let outcome = self.handle(request(input, input_digest)).await;
         if let Some(name) = object {
             let is_used = match &outcome {
                 Ok(reply) => reply.task.input.object() == Some(&name),

@@ -1,6 +1,7 @@
 //! What makes two creates the same: ids from idempotency keys, digests of requests.
 
 use data_encoding::HEXLOWER;
+use domain::task::state::Origin;
 use domain::{Caller, TaskId};
 use sha2::{Digest, Sha256};
 use wire::calls::create::{CreateRequest, Target};
@@ -25,6 +26,11 @@ pub fn of_stream(tenant: &str, name: &str, generation: u32) -> TaskId {
     id(hash(&[b"stream", tenant.as_bytes(), b"", name.as_bytes(), &generation.to_be_bytes()]))
 }
 
+/// The id of the task of a message. Who publishes its app may change, and must not make another task of it.
+pub fn of_message(tenant: &str, key: &str, generation: u32) -> TaskId {
+    id(hash(&[b"trigger", tenant.as_bytes(), b"", key.as_bytes(), &generation.to_be_bytes()]))
+}
+
 fn id(sum: [u8; 32]) -> TaskId {
     let mut bytes = [0u8; 16];
     for (to, from) in bytes.iter_mut().zip(sum) {
@@ -35,6 +41,10 @@ fn id(sum: [u8; 32]) -> TaskId {
 
 /// What must be equal for a create to count as a repetition.
 pub fn digest(request: &CreateRequest) -> String {
+    if request.origin == Origin::Trigger {
+        // What the app made of a message then may be something else today; the message is the same.
+        return HEXLOWER.encode(&hash(&[b"trigger", request.input_digest.as_bytes()]));
+    }
     let version = request.version.as_deref().unwrap_or("");
     let content_type = request.input.content_type.as_deref().unwrap_or("");
     let timing = request.timing.as_ref();

@@ -3,9 +3,11 @@
 mod door;
 mod gauge;
 mod identity;
+mod queue;
 mod room;
 mod streams;
 mod submissions;
+mod triggers;
 mod workflows;
 
 use std::sync::Arc;
@@ -17,7 +19,7 @@ use domain::lane::{JOBS, LaneLimits, PRIORITY_DEFAULT, PRIORITY_FIRST, PRIORITY_
 use domain::payload::INLINE_BYTES_MAX;
 use domain::task::hook::Events;
 use domain::task::input::{Input, Refusal};
-use domain::task::state::{POSITION_DEFAULT, Phase, Runtime};
+use domain::task::state::{Origin, POSITION_DEFAULT, Phase, Runtime};
 use domain::task::workflow::Workflow;
 use domain::{Caller, Epoch, Right, Task, TaskId, TaskKey, TaskState};
 use service::door::Endpoint;
@@ -66,7 +68,12 @@ pub async fn run(context: Context) -> Result<(), RunError> {
         let function = calls.clone();
         async move { function.handle(request).await }
     });
-    let (served, ()) = tokio::join!(serving, submissions::take(&context, &function));
+    let places = Arc::new(Semaphore::new(queue::AT_ONCE as usize));
+    let submissions = submissions::take(&context, &function, &places);
+    let triggers = triggers::take(&context, &function, &places);
+    let (served, (), ()) = tokio::join!(serving, submissions, triggers);
+    // What was taken is ended.
+    let _ = places.acquire_many(queue::AT_ONCE).await;
     served
 }
 
@@ -139,6 +146,9 @@ impl Create {
     async fn write(&self, request: &CreateRequest, mut task: Task) -> Result<CreateReply, Error> {
         for generation in 0..GENERATIONS_MAX {
             task.id = match &request.idempotency_key {
+                Some(key) if request.origin == Origin::Trigger => {
+                    identity::of_message(&request.caller.tenant, key, generation)
+                }
                 Some(key) => identity::from_key(&request.caller, key, generation),
                 None => request.id,
             };

@@ -18,13 +18,14 @@ const SHOWN_CHARS: usize = 128;
 
 impl Create {
     /// The app whose latest version has the workflow; the first by name that the caller may run, where there
-    /// are several.
+    /// are several and the request names none.
     pub(crate) async fn workflow(&self, request: &CreateRequest) -> Result<Program, Error> {
         let (caller, name) = (&request.caller, &request.service);
         let apps = self.apps.all_fresh().await?;
         let mut having: Vec<(&App, &String, &AppVersion, &WorkflowDeclared)> = apps
             .iter()
             .filter(|app| app.tenant == caller.tenant)
+            .filter(|app| request.app.is_empty() || request.app == app.name)
             .filter_map(|app| {
                 let latest = app.latest.as_ref()?;
                 let published = app.versions.get(latest)?;

@@ -1,22 +1,26 @@
-//! `topics`: makes what lies behind the topics of stream tasks, and keeps how far each task has read. Beside
-//! `provision` the only function that makes streams; it makes no others, and reads none.
+//! `topics`: makes what lies behind the topics of stream tasks and the subjects of triggers, and keeps how far each
+//! has read. Beside `provision` the only function that makes streams; it makes no others, and reads none.
+
+mod triggers;
 
 use std::sync::Arc;
 
-use broker::Tasks;
+use broker::{Bucket, Tasks};
 use broker::topics::{Place, Topics};
 use domain::stream::is_topic;
 use domain::{Epoch, Task, TaskKey, TaskState};
 use service::{Context, RunError, ids, serve};
 use tokio::sync::Mutex;
 use wire::calls::topics::{TopicsReply, TopicsRequest};
-use wire::topology::source_stream;
+use wire::records::App;
+use wire::topology::{APPS, source_stream};
 use wire::{Code, Error};
 
 /// Serves until it is stopped.
 pub async fn run(context: Context) -> Result<(), RunError> {
     let function = Function {
         tasks: Tasks::new(&context.broker),
+        apps: Bucket::new(&context.broker, APPS),
         topics: Topics::new(&context.broker, context.settings.sizes),
         turns: Arc::default(),
     };
@@ -30,6 +34,7 @@ pub async fn run(context: Context) -> Result<(), RunError> {
 #[derive(Clone)]
 struct Function {
     tasks: Tasks,
+    apps: Bucket<App>,
     topics: Topics,
     /// One call after the other: two that make a place for one task at once would leave two.
     turns: Arc<Mutex<()>>,
@@ -74,6 +79,8 @@ impl Function {
                 }
                 Ok(TopicsReply::Done)
             }
+            TopicsRequest::Trigger(of) => self.trigger(&of).await,
+            TopicsRequest::Untrigger(of) => self.untrigger(&of).await,
         }
     }
 

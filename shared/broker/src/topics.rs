@@ -13,6 +13,7 @@ use wire::topology::{Sizes, TOPIC_RECORD_BYTES_MAX, sink_stream, source_stream, 
 use wire::{Code, Error, names, subjects};
 
 use crate::connect::Broker;
+use crate::work::shared_reader;
 
 /// The most characters of a topic as one token, which is part of the name of a stream.
 const TOKEN_CHARS_MAX: usize = 240;
@@ -62,7 +63,7 @@ impl Topics {
         self.make(stream::Config {
             name: source_stream(topic),
             description: Some(format!("what was published on {topic} and not yet read by all of its tasks")),
-            subjects: vec![topic.to_owned()],
+            subjects: vec![topic.to_owned(), subjects::topic(topic)],
             retention: RetentionPolicy::Interest,
             discard: DiscardPolicy::New,
             ..self.config(topic)?
@@ -175,6 +176,30 @@ impl Topics {
             }
         }
         Ok(())
+    }
+
+    /// Makes the reader of a trigger where it is missing: of what is published from then on each message is given to
+    /// one of those who share it.
+    pub async fn make_trigger(&self, topic: &str, name: &str, description: String) -> Result<(), Error> {
+        let stream = source_stream(topic);
+        let stream = self.stream(&stream).await?.ok_or_else(|| Error::unavailable("its stream is missing"))?;
+        let config = pull::Config {
+            description: Some(description),
+            deliver_policy: DeliverPolicy::New,
+            num_replicas: self.sizes.replicas,
+            ..shared_reader(name.to_owned())
+        };
+        // One that is there stays as it is; this asks for the same of it.
+        stream.create_consumer(config).await.map(|_| ()).map_err(Error::unavailable)
+    }
+
+    /// Removes the reader of a trigger. One that is gone already is no error.
+    pub async fn remove_trigger(&self, topic: &str, name: &str) -> Result<(), Error> {
+        let Some(stream) = self.stream(&source_stream(topic)).await? else { return Ok(()) };
+        match stream.delete_consumer(name).await {
+            Err(error) if !error.to_string().contains("not found") => Err(Error::unavailable(error)),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     async fn stream(&self, name: &str) -> Result<Option<stream::Stream>, Error> {

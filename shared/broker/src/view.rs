@@ -71,6 +71,11 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> View<T> {
         if self.is_trusted() { Ok(self.held(key)) } else { self.get(key).await }
     }
 
+    /// Is told of each change that the view has seen.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.seen.clone()
+    }
+
     fn is_trusted(&self) -> bool {
         self.proven_at.borrow().is_some_and(|at| at.elapsed() < TRUSTED_FOR)
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::{self, AckKind, Message};
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -39,20 +39,36 @@ impl Broker {
     /// Begins to take the messages of a work queue, under a name that all replicas share.
     pub async fn work(&self, stream: &str, name: &str) -> Result<Work, Error> {
         let context = jetstream::new(self.client.clone());
-        let config = pull::Config {
-            durable_name: Some(name.to_owned()),
-            ack_policy: AckPolicy::Explicit,
-            ack_wait: DONE_WITHIN,
-            max_ack_pending: UNDER_WAY_MAX,
-            ..Default::default()
-        };
+        let config = shared_reader(name.to_owned());
         let consumer = context.create_consumer_on_stream(config, stream).await.map_err(Error::unavailable)?;
-        let messages = consumer.stream().max_messages_per_batch(AHEAD).heartbeat(HEARTBEAT).messages();
-        Ok(Work { messages: messages.await.map_err(Error::unavailable)? })
+        Work::begin(&consumer).await
+    }
+
+    /// Begins to take the messages of a reader that `topics` has made, which all replicas share.
+    pub async fn share_reader(&self, stream: &str, reader: &str) -> Result<Work, Error> {
+        let context = jetstream::new(self.client.clone());
+        let consumer = context.get_consumer_from_stream(reader, stream).await.map_err(Error::unavailable)?;
+        Work::begin(&consumer).await
+    }
+}
+
+/// A reader whose messages are each given to one replica, until it says that they are done.
+pub(crate) fn shared_reader(name: String) -> pull::Config {
+    pull::Config {
+        durable_name: Some(name),
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: DONE_WITHIN,
+        max_ack_pending: UNDER_WAY_MAX,
+        ..Default::default()
     }
 }
 
 impl Work {
+    async fn begin(consumer: &PullConsumer) -> Result<Self, Error> {
+        let messages = consumer.stream().max_messages_per_batch(AHEAD).heartbeat(HEARTBEAT).messages();
+        Ok(Self { messages: messages.await.map_err(Error::unavailable)? })
+    }
+
     /// The next message. An error or `None` means that the queue has to be opened anew.
     pub async fn next(&mut self) -> Result<Option<Item>, Error> {
         let Some(message) = self.messages.next().await.transpose().map_err(Error::unavailable)? else {
@@ -78,8 +94,12 @@ impl Item {
 
     /// Its `Nats-Msg-Id`.
     pub fn message_id(&self) -> Option<&str> {
-        let id = self.message.headers.as_ref()?.get(async_nats::header::NATS_MESSAGE_ID)?;
-        Some(id.as_str())
+        self.header(async_nats::header::NATS_MESSAGE_ID.as_ref())
+    }
+
+    /// A header of it; upper and lower case differ.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        Some(self.message.headers.as_ref()?.get(name)?.as_str())
     }
 
     /// Nothing is left to do. Should that get lost, it comes once more.

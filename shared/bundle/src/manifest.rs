@@ -3,6 +3,7 @@
 mod check;
 mod error;
 mod raw;
+pub mod triggers;
 pub mod units;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -10,6 +11,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Serialize};
 
 pub use error::ManifestError;
+pub use triggers::{Dedup, Trigger, TriggerLane};
 
 /// A checked manifest. Serialized it has the shape of the `app.toml`, and reading that back checks it again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +29,9 @@ pub struct Manifest {
     /// The workflows by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub workflows: BTreeMap<String, Workflow>,
+    /// What creates tasks of the app by itself, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub triggers: BTreeMap<String, Trigger>,
     /// The long-lived process; there for the runtimes that have one and absent for the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<Session>,

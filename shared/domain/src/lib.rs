@@ -14,6 +14,7 @@ pub mod session;
 pub mod stream;
 pub mod task;
 pub mod time;
+pub mod trigger;
 
 pub use access::{Caller, Right, Rights, Scope};
 pub use id::{Epoch, RunnerId, SessionId, TaskId, TaskKey};

@@ -24,7 +24,9 @@ pub fn calls(function: Function) -> &'static [Function] {
     };
     match function {
         Function::Ingress => &[Create, Status, Interrupt, Amend, Delete, Logs, Sessions, Admin],
-        Function::Status | Function::Admin => &[Schedule],
+        Function::Status => &[Schedule],
+        // What an app's triggers take is kept from the moment on in which the app is published.
+        Function::Admin => &[Schedule, Topics],
         Function::Schedule => &[Delete, Callbacks],
         // Which run of a recurring task is the last one is known to `status` alone.
         Function::Interrupt => &[Status],
@@ -131,6 +133,9 @@ fn add_own(list: &mut Permissions, function: Function) {
             list.publish.push(subjects::RUNNER_ALL.to_owned());
             if function == Function::Create {
                 list.subscribe.push(subjects::LANE.to_owned());
+                // What triggers take: `topics` makes the readers, whose streams have the names of subjects.
+                list.publish.extend([subjects::next_records("*", "*"), subjects::reader_info("*", "*")]);
+                list.publish.push("$JS.ACK.*.*.>".to_owned());
             }
         }
         Function::Status => list.subscribe.push(progress),

@@ -1,8 +1,9 @@
 //! What the small buckets hold: tenants, keys, apps. Task records are `domain::Task`, limits `domain::lane`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::task::state::Runtime;
+use domain::trigger::Trigger;
 use domain::{Rights, RunnerId, Scope, SessionId, SessionKind, SessionOf, SessionState, TaskKey, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -102,6 +103,26 @@ pub struct App {
     pub grants: BTreeMap<String, Rights>,
 }
 
+impl App {
+    /// The triggers that are in force, with the version that they belong to.
+    pub fn triggers(&self) -> impl Iterator<Item = (&String, &Trigger, &AppVersion)> {
+        let latest = self.latest.as_ref().and_then(|latest| self.versions.get(latest));
+        latest.into_iter().flat_map(|version| version.triggers.iter().map(move |(name, t)| (name, t, version)))
+    }
+
+    /// Whether a trigger of this name and subject is in force.
+    pub fn is_triggered(&self, name: &str, subject: &str) -> bool {
+        self.triggers().any(|(found, trigger, _)| found == name && trigger.subject == subject)
+    }
+
+    /// Names and subjects of triggers that other versions had and that are in force no more.
+    pub fn past_triggers(&self) -> BTreeSet<(&str, &str)> {
+        let all = self.versions.values().flat_map(|version| &version.triggers);
+        let all = all.map(|(name, trigger)| (name.as_str(), trigger.subject.as_str()));
+        all.filter(|(name, subject)| !self.is_triggered(name, subject)).collect()
+    }
+}
+
 /// One published version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppVersion {
@@ -114,6 +135,9 @@ pub struct AppVersion {
     /// The workflows it declares, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub workflows: BTreeMap<String, WorkflowDeclared>,
+    /// Its triggers, by name. Those of the version that is tagged as latest are in force.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub triggers: BTreeMap<String, Trigger>,
     /// When it was published.
     pub published_at: Timestamp,
     /// By whom.

@@ -65,6 +65,20 @@ pub fn tenant_of_line(subject: &str) -> Option<&str> {
     subject.split('.').nth(2)
 }
 
+/// `tasklane.topic.demo.in`: what a program with an account of its own publishes on the topic `demo.in`. The broker
+/// puts `tasklane.topic.` before it, so that accounts are given no more than topics.
+pub fn topic(topic: &str) -> String {
+    format!("{ROOT}.topic.{topic}")
+}
+
+/// `tasklane.topic.>`: whatever such programs publish.
+pub const TOPIC_ALL: &str = "tasklane.topic.>";
+
+/// `tasklane.topic.demo.>`: whatever such programs of one tenant publish.
+pub fn topics_of(tenant: &str) -> String {
+    format!("{ROOT}.topic.{tenant}.>")
+}
+
 /// `tasklane.sink.demo.out`: what a stream task hands on for the topic `demo.out`. Where that topic has a stream the
 /// broker stores it there and tells it on the topic itself; a runner could not be allowed every topic.
 pub fn sink(topic: &str) -> String {
@@ -85,6 +99,11 @@ pub const ASIDE_ALL: &str = "tasklane.aside.>";
 /// `$JS.API.CONSUMER.MSG.NEXT.SOURCE_demo=2Ein.efa6…_3_5c1e`: asks for the next records of a reader.
 pub fn next_records(stream: &str, reader: &str) -> String {
     format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{reader}")
+}
+
+/// `$JS.API.CONSUMER.INFO.SOURCE_demo=2Ein.trigger_5f2c…`: whether a reader is there.
+pub fn reader_info(stream: &str, reader: &str) -> String {
+    format!("$JS.API.CONSUMER.INFO.{stream}.{reader}")
 }
 
 /// `_INBOX_create`: where the answers to one function's requests go; no other function can read them.

@@ -255,7 +255,7 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
     let task_writers = [Create, Amend, Schedule, Report, Interrupt, Delete];
     let task_readers = [Create, Amend, Schedule, Report, Interrupt, Delete, Callbacks, Status, Logs, Topics];
     let active = [Schedule, Callbacks];
-    let app_readers = [Create, Amend, Status, Interrupt, Delete, Logs, Sessions, Admin];
+    let app_readers = [Create, Amend, Status, Interrupt, Delete, Logs, Sessions, Admin, Topics];
     let mut all = vec![
         bucket(TASKS, "task records, key <tenant>.<task id>", 25, &task_writers, &task_readers),
         bucket(APPS, "apps, key <tenant>.<app>", 1, &[Admin], &app_readers),

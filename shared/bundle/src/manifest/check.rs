@@ -8,6 +8,7 @@ use toml::Value;
 use super::{
     Limits, Manifest, ManifestError, Runtime, Service, Session, Workflow,
     raw::{RawLimits, RawManifest, RawService, RawSession, RawWorkflow},
+    triggers,
     units::{parse_duration, parse_size},
 };
 
@@ -30,9 +31,11 @@ pub(super) fn manifest(raw: RawManifest) -> Result<Manifest, ManifestError> {
     let runtime = runtime(&raw.runtime)?;
     let services = services(runtime, raw.services)?;
     let workflows = workflows(runtime, raw.workflows, &services)?;
+    let triggers = triggers::check(runtime, raw.triggers, &services, &workflows)?;
     let session = session(runtime, raw.session)?;
     let limits = limits(runtime, raw.limits)?;
-    Ok(Manifest { name: raw.name, version: raw.version, runtime, services, workflows, session, limits })
+    let RawManifest { name, version, .. } = raw;
+    Ok(Manifest { name, version, runtime, services, workflows, triggers, session, limits })
 }
 
 fn runtime(text: &str) -> Result<Runtime, ManifestError> {
@@ -184,7 +187,7 @@ fn limits(runtime: Runtime, raw: RawLimits) -> Result<Limits, ManifestError> {
 }
 
 /// Names become parts of keys, URLs and file names, so what has a meaning there is refused.
-fn name(field: &str, text: &str) -> Result<(), ManifestError> {
+pub(super) fn name(field: &str, text: &str) -> Result<(), ManifestError> {
     let length = text.chars().count();
     let good = (1..=NAME_CHARACTERS).contains(&length)
         && !text.chars().any(|c| c.is_control() || c == '/' || c == '\\')
@@ -249,7 +252,7 @@ fn count(field: &str, value: Option<Value>) -> Result<Option<u32>, ManifestError
 }
 
 /// `services.solve`, or `services."my service"` where TOML needs the quotes too.
-fn join(table: &str, key: &str) -> String {
+pub(super) fn join(table: &str, key: &str) -> String {
     let bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
     if bare { format!("{table}.{key}") } else { format!("{table}.{key:?}") }
 }

@@ -17,6 +17,8 @@ pub(super) struct RawManifest {
     pub(super) services: BTreeMap<String, RawService>,
     #[serde(default)]
     pub(super) workflows: BTreeMap<String, RawWorkflow>,
+    #[serde(default)]
+    pub(super) triggers: BTreeMap<String, RawTrigger>,
     pub(super) session: Option<RawSession>,
     #[serde(default)]
     pub(super) limits: RawLimits,
@@ -37,6 +39,15 @@ pub(super) struct RawWorkflow {
     pub(super) steps: Vec<String>,
     #[serde(default)]
     pub(super) required: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTrigger {
+    pub(super) subject: String,
+    pub(super) service: String,
+    pub(super) lane: Option<String>,
+    pub(super) dedup: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::manifest::{
-    Limits, Manifest, Runtime,
+    Dedup, Limits, Manifest, Runtime, TriggerLane,
     units::{format_duration, parse_duration, parse_size},
 };
 
@@ -148,7 +148,11 @@ fn unknown_keys_missing_keys_and_wrong_types_are_named_with_their_line() {
         ),
         (format!("{session}port = 1\n"), ["unknown field", "`port`", "line 6"]),
         (format!("{command}[limits]\ncpu = 1\n"), ["unknown field", "`cpu`", "line 7"]),
-        (format!("{command}[triggers]\n"), ["unknown field", "`triggers`", "line 6"]),
+        (format!("{command}[trigger]\n"), ["unknown field", "`trigger`", "line 6"]),
+        (
+            format!("{command}[triggers.t]\nsubject = \"demo.a\"\nservice = \"run\"\nkey = \"x\"\n"),
+            ["unknown field", "`key`", "line 9"],
+        ),
         ("version = \"1\"\nruntime = \"noop\"\n".into(), ["missing field", "`name`", ""]),
         ("name = \"1\"\nruntime = \"noop\"\n".into(), ["missing field", "`version`", ""]),
         ("name = \"1\"\nversion = \"noop\"\n".into(), ["missing field", "`runtime`", ""]),
@@ -190,6 +194,62 @@ fn workflow_steps_are_services_of_the_app() {
     bad(&workflow("steps = []"), &["workflows.w.steps is []", "\"run\""]);
     bad(&workflow("steps = [\"run\"]\nrequired = [\"\"]"), &["workflows.w.required"]);
     bad(&workflow("required = [\"a\"]"), &["missing field `steps`"]);
+}
+
+#[test]
+fn triggers_name_a_subject_and_what_runs() {
+    let trigger = |app: &str, lines: &str| format!("{app}[triggers.t]\n{lines}\n");
+    let of = |text: &str| good(text).triggers["t"].clone();
+    let plain = of(&trigger(COMMAND, "subject = \"demo.orders\"\nservice = \"run\""));
+    assert_eq!((plain.subject.as_str(), plain.service.as_str()), ("demo.orders", "run"));
+    assert_eq!((plain.lane, plain.dedup), (TriggerLane::Tasks, Dedup::MessageId));
+    let ends = "subject = \"demo.a.b\"\nservice = \"run\"";
+    for (text, expected) in [
+        ("sequence", Dedup::Sequence),
+        ("header:Order-Id", Dedup::Header("Order-Id".into())),
+        ("field:order.id", Dedup::Field("order.id".into())),
+    ] {
+        let manifest = trigger(COMMAND, &format!("{ends}\nlane = \"tasks\"\ndedup = {text:?}"));
+        assert_eq!(of(&manifest).dedup, expected);
+        let written = serde_json::to_value(good(&manifest)).unwrap();
+        assert_eq!(written["triggers"]["t"]["dedup"], text);
+    }
+    let workflow = format!("{COMMAND}[workflows.w]\nsteps = [\"run\"]\n");
+    let jobs = "subject = \"demo.a\"\nlane = \"jobs\"\nservice = ";
+    assert_eq!(of(&trigger(&workflow, &format!("{jobs}\"w\""))).lane, TriggerLane::Jobs);
+    bad(&trigger(&workflow, &format!("{jobs}\"run\"")), &["triggers.t.service is \"run\"", "a workflow", "\"w\""]);
+    bad(&trigger(COMMAND, &format!("{jobs}\"w\"")), &["triggers.t.service", "none is there"]);
+    // A session knows its services itself.
+    good(&trigger(SESSION, ends));
+    for (lines, parts) in [
+        ("subject = \"demo.a\"\nservice = \"walk\"", ["triggers.t.service is \"walk\"", "\"run\""]),
+        ("service = \"run\"", ["missing field", "`subject`"]),
+        ("subject = \"demo.a\"", ["missing field", "`service`"]),
+        ("subject = \"demo\"\nservice = \"run\"", ["triggers.t.subject is \"demo\"", "without wildcards"]),
+        ("subject = \"demo.*\"\nservice = \"run\"", ["triggers.t.subject", "without wildcards"]),
+        ("subject = \"demo.>\"\nservice = \"run\"", ["triggers.t.subject", "without wildcards"]),
+        ("subject = \"demo..a\"\nservice = \"run\"", ["triggers.t.subject", "without wildcards"]),
+        ("subject = \"demo.a b\"\nservice = \"run\"", ["triggers.t.subject", "without wildcards"]),
+    ] {
+        bad(&trigger(COMMAND, lines), &parts);
+    }
+    for (line, part) in [
+        ("lane = \"fast\"", "triggers.t.lane is \"fast\""),
+        ("dedup = \"id\"", "triggers.t.dedup is \"id\""),
+        ("dedup = \"header:\"", "triggers.t.dedup"),
+        ("dedup = \"header:a b\"", "triggers.t.dedup"),
+        ("dedup = \"field:a..b\"", "triggers.t.dedup"),
+        ("dedup = 1", "expected a string"),
+    ] {
+        bad(&trigger(COMMAND, &format!("{ends}\n{line}")), &[part]);
+    }
+    bad(&format!("{COMMAND}[triggers.\"a b\"]\n{ends}\n"), &["triggers.\"a b\" name", "1 to 64"]);
+    for runtime in ["stream", "webui"] {
+        let app = SESSION.replace("session\"", &format!("{runtime}\""));
+        bad(&trigger(&app, ends), &["[triggers]", runtime]);
+    }
+    let many: String = (0..33).map(|i| format!("[triggers.t{i}]\n{ends}\n")).collect();
+    bad(&format!("{COMMAND}{many}"), &["[triggers] is 33", "at most 32"]);
 }
 
 #[test]

@@ -58,7 +58,7 @@ pub enum Target {
     #[default]
     Service,
     /// A workflow, in the lane of the jobs. Its app is found by it among the latest versions of the tenant's
-    /// apps; the app and version of the request are not looked at.
+    /// apps, unless the request names one; the version of the request is not looked at.
     Workflow,
     /// A stream task, known by its name. Its app is looked for when it is started, its input are its parameters,
     /// and it is not started by being created.

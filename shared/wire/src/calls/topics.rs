@@ -37,6 +37,24 @@ pub enum TopicsRequest {
         /// The topic that it read.
         source: String,
     },
+    /// A trigger of an app takes the messages of its subject, all that are published from the first time on. Its
+    /// app's record must have it.
+    Trigger(TriggerOf),
+    /// A trigger that its app's record has no more takes nothing more; what it has not taken is forgotten.
+    Untrigger(TriggerOf),
+}
+
+/// One trigger of an app.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TriggerOf {
+    /// The tenant.
+    pub tenant: String,
+    /// The app.
+    pub app: String,
+    /// The trigger's name.
+    pub name: String,
+    /// Its subject.
+    pub subject: String,
 }
 
 /// What `topics` replies.
@@ -45,11 +63,11 @@ pub enum TopicsRequest {
 pub enum TopicsReply {
     /// It is done.
     Done,
-    /// By which names the broker knows what the claim reads from.
+    /// By which names the broker knows what the claim or the trigger reads from.
     Reader {
         /// The stream.
         stream: String,
-        /// The reader of this claim alone.
+        /// The reader of this claim alone, or of this trigger.
         reader: String,
     },
 }

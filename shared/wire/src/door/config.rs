@@ -9,7 +9,7 @@ use domain::Caller;
 use crate::door::names;
 use crate::permissions::Permissions;
 use crate::topology::{self, Sizes};
-use crate::{Function, door};
+use crate::{Function, door, subjects};
 
 /// The functions' account on the broker.
 pub const ACCOUNT: &str = "TASKLANE";
@@ -30,9 +30,10 @@ pub struct Program {
 /// What the functions' account gives to the accounts of programs.
 pub fn print_exports() -> String {
     format!(
-        "    exports: [\n      {{ service: \"{}\" }}\n      {{ service: \"{}\", response: stream }}\n      \
-         {{ stream: \"{}\" }}\n      {{ stream: \"{}\" }}\n    ]\n",
+        "    exports: [\n      {{ service: \"{}\" }}\n      {{ service: \"{}\" }}\n      \
+         {{ service: \"{}\", response: stream }}\n      {{ stream: \"{}\" }}\n      {{ stream: \"{}\" }}\n    ]\n",
         names::DOOR_ALL,
+        subjects::TOPIC_ALL,
         names::MICRO_ALL,
         names::EVENT_ALL,
         names::DEAD_ALL,
@@ -48,9 +49,14 @@ impl Program {
     /// What its user may do in its account, where nothing is but what comes from elsewhere.
     pub fn permissions(&self) -> Permissions {
         Permissions {
-            publish: [names::PUBLIC_ALL, names::MICRO_ALL].map(str::to_owned).into(),
+            publish: vec![names::PUBLIC_ALL.to_owned(), names::MICRO_ALL.to_owned(), self.topics()],
             subscribe: [vec![names::INBOX_ALL.to_owned()], self.hears()].concat(),
         }
+    }
+
+    /// `demo.>`: the topics of its tenant, on which it may publish.
+    fn topics(&self) -> String {
+        format!("{}.>", self.caller.tenant)
     }
 
     /// What it hears without asking.
@@ -85,6 +91,8 @@ impl Program {
         };
         import("service", &names::door_of(&self.caller), &format!(", to: \"{}\"", names::PUBLIC_ALL));
         import("service", names::MICRO_ALL, "");
+        let tenant = &self.caller.tenant;
+        import("service", &subjects::topics_of(tenant), &format!(", to: \"{}\"", self.topics()));
         for subject in self.hears() {
             import("stream", &subject, "");
         }

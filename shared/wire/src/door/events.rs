@@ -5,6 +5,7 @@ use domain::{Task, TaskId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::Code;
+use crate::calls::topics::TriggerOf;
 
 /// A task has another state, or another phase while it runs. Told once, after the record is written, to whoever
 /// listens at that moment: a hint, as every message is; `status` tells how the task stands. It is told of every
@@ -70,7 +71,7 @@ impl<'t> Event<'t> {
     }
 }
 
-/// A submission that can never become a task, and why.
+/// A submission, or a message on the subject of a trigger, that can never become a task, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
     /// When it was given up.
@@ -79,6 +80,9 @@ pub struct DeadLetter {
     pub tenant: String,
     /// The user.
     pub user: String,
+    /// The trigger that took it; a submission has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<TriggerOf>,
     /// Its `Nats-Msg-Id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,

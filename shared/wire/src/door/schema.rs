@@ -133,7 +133,17 @@ pub(super) fn dead_letter_page() -> Value {
         &json!({
             "at": moment("When it was given up"),
             "tenant": text("The tenant"),
-            "user": text("The user of the program that submitted it"),
+            "user": text("The user of the program that submitted it, or whose app has the trigger"),
+            "trigger": {
+                "type": "object",
+                "description": "The trigger that took it; a submission has none",
+                "properties": {
+                    "tenant": text("The tenant"),
+                    "app": text("The app"),
+                    "name": text("Its name"),
+                    "subject": text("Its subject"),
+                },
+            },
             "message_id": text("Its Nats-Msg-Id"),
             "sequence": { "type": "integer", "description": "Its sequence, as the broker acknowledged it" },
             "status": { "type": "integer", "description": "The number of the error" },
