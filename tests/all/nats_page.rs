@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use domain::Scope;
 use tests::Kit;
 use tests::accounts::grant;
+use tests::apps::App;
 use tests::door::Program;
 use tests::wait::PATIENCE;
 use wire::Function;
@@ -22,6 +23,8 @@ async fn stage() -> (Kit, Program) {
     let bundle = bundle::pack_directory(&folder, &bundle::Bounds::default()).unwrap();
     kit.http.post("/tasklane/v1/apps?latest=true", bundle.bytes).await.expect(200);
     grant(&kit.http, "hello", "ann", "read,execute").await;
+    let app = &pieces("toml", 1)[0];
+    App { manifest: app, files: &[] }.publish(&kit.http).await.expect(200);
     let program = Program::hearing(&mut kit, "demo", "ann", "feeder", &[Scope::Tasks], &["hello"]).await;
     (kit, program)
 }
@@ -31,19 +34,19 @@ fn root() -> PathBuf {
 }
 
 /// The pieces of the page in one language.
-fn pieces(language: &str) -> Vec<String> {
+fn pieces(language: &str, least: usize) -> Vec<String> {
     let page = std::fs::read_to_string(root().join("docs/nats.md")).unwrap();
     let begin = format!("```{language}\n");
     let pieces = page.split(&begin).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned());
     let pieces: Vec<String> = pieces.collect();
-    assert!(pieces.len() >= 5, "the page has too few pieces in {language}");
+    assert!(pieces.len() >= least, "the page has too few pieces in {language}");
     pieces
 }
 
 #[tokio::test]
 async fn the_python_of_the_page_runs() {
     let (kit, program) = stage().await;
-    let indented: String = pieces("python")
+    let indented: String = pieces("python", 5)
         .concat()
         .lines()
         .map(|line| if line.is_empty() { "\n".to_owned() } else { format!("    {line}\n") })
@@ -58,6 +61,7 @@ async fn the_python_of_the_page_runs() {
         "404: app hello 1.0 has no service gret; its services are fail, greet, sleep",
         "tasklane.v1.create ['tenant', 'app', 'version', 'service'",
         "SUBMISSIONS 1",
+        "SOURCE_demo=2Eorders 1",
         "400 the request is not the JSON object that tasklane.v1.create takes",
         "1 so far",
     ] {
@@ -94,7 +98,7 @@ async fn the_schemas_of_the_micro_services_are_what_the_functions_do() {
 async fn the_rust_of_the_page_is_what_is_compiled_and_runs() {
     let trimmed = |text: &str| -> String { text.lines().map(|line| format!("{}\n", line.trim())).collect() };
     let compiled = trimmed(include_str!("nats_page/client.rs"));
-    for piece in pieces("rust") {
+    for piece in pieces("rust", 5) {
         assert!(compiled.contains(&trimmed(&piece)), "not in client.rs:\n{piece}");
     }
     let (kit, program) = stage().await;

@@ -38,6 +38,10 @@ pub async fn run(url: String, seed: String) -> Result<(), Box<dyn Error>> {
     let ack = client.request_with_headers("tasklane.v1.submit", headers, order.into()).await?;
     println!("{}", String::from_utf8_lossy(&ack.payload));
 
+    let order = json!({ "order": 18, "rows": [3] }).to_string();
+    let ack = client.request("demo.orders", order.into()).await?;
+    println!("{}", String::from_utf8_lossy(&ack.payload));
+
     let mut changes = client.subscribe("tasklane.v1.event.demo.hello.*").await?;
     client.flush().await?;
     let task = ask(&client, "create", json!({ "app": "hello", "service": "greet" })).await?;
