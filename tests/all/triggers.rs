@@ -31,7 +31,12 @@ fn trigger(name: &str, lines: &str) -> String {
 }
 
 /// Publishes a message and gives what its stream acknowledges.
-async fn publish(program: &Program, subject: &str, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Value {
+async fn publish(
+    program: &Program,
+    subject: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Vec<u8>>,
+) -> Value {
     let mut all = HeaderMap::new();
     for (name, text) in headers {
         all.insert(*name, *text);
@@ -62,7 +67,8 @@ async fn each_message_on_the_subject_of_a_trigger_is_one_task() {
     let ends = "subject = \"demo.orders\"\nservice = \"run\"";
     app(&kit, "1", &trigger("new", ends)).await;
     let demo = demo(&kit).await;
-    let first = publish(&demo, "demo.orders", &[("Nats-Msg-Id", "a"), ("Content-Type", "text/x")], "one").await;
+    let first =
+        publish(&demo, "demo.orders", &[("Nats-Msg-Id", "a"), ("Content-Type", "text/x")], "one").await;
     assert_eq!(first["stream"], source_stream("demo.orders"), "{first}");
     // A program with an account of its own, whose user has no right on the app, publishes as well.
     let ann = Program::new(&mut kit, "demo", "ann", "feeder", &[Scope::Tasks]).await;
@@ -94,7 +100,11 @@ async fn each_message_on_the_subject_of_a_trigger_is_one_task() {
     })
     .await;
     let (_, letter) = next(&mut dead).await;
-    assert_eq!((&letter["code"], &letter["trigger"]["name"]), (&json!("key_reused"), &json!("new")), "{letter}");
+    assert_eq!(
+        (&letter["code"], &letter["trigger"]["name"]),
+        (&json!("key_reused"), &json!("new")),
+        "{letter}"
+    );
     until_settled(&kit, "demo.orders", 3).await;
     kit.stop().await;
 }
@@ -109,7 +119,10 @@ async fn a_message_is_known_by_what_its_trigger_says_and_one_without_that_is_a_d
         one("header", "dedup = \"header:Order-Id\""),
         one("field", "dedup = \"field:order.id\""),
         one("place", "dedup = \"sequence\""),
-        trigger("jobs", "subject = \"demo.jobs\"\nservice = \"both\"\nlane = \"jobs\"\ndedup = \"field:order\""),
+        trigger(
+            "jobs",
+            "subject = \"demo.jobs\"\nservice = \"both\"\nlane = \"jobs\"\ndedup = \"field:order\"",
+        ),
     ];
     app(&kit, "1", &triggers.concat()).await;
     let demo = demo(&kit).await;
@@ -132,7 +145,11 @@ async fn a_message_is_known_by_what_its_trigger_says_and_one_without_that_is_a_d
         publish(&demo, subject, &[], body).await;
         let (_, letter) = next(&mut dead).await;
         assert_eq!((&letter["status"], &letter["request"]), (&json!(status), &json!(body)), "{letter}");
-        assert_eq!((&letter["trigger"]["subject"], &letter["user"]), (&json!(subject), &json!("demo")), "{letter}");
+        assert_eq!(
+            (&letter["trigger"]["subject"], &letter["user"]),
+            (&json!(subject), &json!("demo")),
+            "{letter}"
+        );
         assert!(letter["message"].as_str().unwrap().contains(says), "{letter}");
     }
     // One by header, two by field, three by place, one job.
@@ -167,8 +184,11 @@ async fn the_latest_version_says_which_triggers_are_in_force() {
         publish(&demo, subject, &[], "2").await;
     }
     let tasks = until_settled(&kit, "demo.a", 4).await;
-    let of_two: Vec<&str> =
-        tasks.iter().filter(|task| task["version"] == "2").map(|task| task["service"].as_str().unwrap()).collect();
+    let of_two: Vec<&str> = tasks
+        .iter()
+        .filter(|task| task["version"] == "2")
+        .map(|task| task["service"].as_str().unwrap())
+        .collect();
     assert!(of_two.contains(&"walk") && of_two.contains(&"run"), "{of_two:?}");
     let stored = Stored::of(&kit).await;
     assert_eq!(stored.messages(&source_stream("demo.b")).await, 0, "nobody takes it, so nobody keeps it");

@@ -32,7 +32,8 @@ const CONTENT_TYPE_CHARS_MAX: usize = 256;
 
 /// Takes messages for all triggers until the stop.
 pub async fn take(context: &Context, function: &Create, places: &Arc<Semaphore>) {
-    let mut desk = Desk { function, places, stop: &context.stop, taking: HashMap::new(), ended: HashSet::new() };
+    let mut desk =
+        Desk { function, places, stop: &context.stop, taking: HashMap::new(), ended: HashSet::new() };
     let mut changes = function.apps.changes();
     while !context.stop.is_cancelled() {
         changes.mark_unchanged();
@@ -221,16 +222,17 @@ fn key(dedup: &Dedup, item: &Item) -> Result<String, Error> {
 
 /// A text, a number or a truth value somewhere in a JSON object.
 fn field(path: &str, payload: &[u8]) -> Result<String, Error> {
-    let whole: Value = serde_json::from_slice(payload)
-        .map_err(|why| bad(format!("the message is no JSON, and its trigger knows it by field {path}: {why}")))?;
+    let whole: Value = serde_json::from_slice(payload).map_err(|why| {
+        bad(format!("the message is no JSON, and its trigger knows it by field {path}: {why}"))
+    })?;
     let found = path.split('.').try_fold(&whole, |value, name| value.get(name));
     match found {
         Some(Value::String(text)) => Ok(text.clone()),
         Some(Value::Number(number)) => Ok(number.to_string()),
         Some(Value::Bool(truth)) => Ok(truth.to_string()),
-        Some(Value::Null | Value::Array(_) | Value::Object(_)) | None => {
-            Err(bad(format!("the message has no text or number in field {path}, by which its trigger knows it")))
-        }
+        Some(Value::Null | Value::Array(_) | Value::Object(_)) | None => Err(bad(format!(
+            "the message has no text or number in field {path}, by which its trigger knows it"
+        ))),
     }
 }
 
@@ -250,7 +252,10 @@ mod tests {
         }
         for path in ["order", "order.rows", "order.none", "absent", "id.x", "order.rows.0"] {
             let refused = field(path, message).unwrap_err();
-            assert!(refused.message.contains(path) && refused.code == Code::BadRequest, "{path}: {refused:?}");
+            assert!(
+                refused.message.contains(path) && refused.code == Code::BadRequest,
+                "{path}: {refused:?}"
+            );
         }
         for text in ["", "{", "[1]", "1"] {
             assert!(field("id", text.as_bytes()).is_err(), "{text}");

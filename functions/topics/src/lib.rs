@@ -5,8 +5,8 @@ mod triggers;
 
 use std::sync::Arc;
 
-use broker::{Bucket, Tasks};
 use broker::topics::{Place, Topics};
+use broker::{Bucket, Tasks};
 use domain::stream::is_topic;
 use domain::{Epoch, Task, TaskKey, TaskState};
 use service::{Context, RunError, ids, serve};

@@ -182,7 +182,8 @@ impl Topics {
     /// one of those who share it.
     pub async fn make_trigger(&self, topic: &str, name: &str, description: String) -> Result<(), Error> {
         let stream = source_stream(topic);
-        let stream = self.stream(&stream).await?.ok_or_else(|| Error::unavailable("its stream is missing"))?;
+        let stream =
+            self.stream(&stream).await?.ok_or_else(|| Error::unavailable("its stream is missing"))?;
         let config = pull::Config {
             description: Some(description),
             deliver_policy: DeliverPolicy::New,

@@ -107,7 +107,9 @@ impl App {
     /// The triggers that are in force, with the version that they belong to.
     pub fn triggers(&self) -> impl Iterator<Item = (&String, &Trigger, &AppVersion)> {
         let latest = self.latest.as_ref().and_then(|latest| self.versions.get(latest));
-        latest.into_iter().flat_map(|version| version.triggers.iter().map(move |(name, t)| (name, t, version)))
+        latest
+            .into_iter()
+            .flat_map(|version| version.triggers.iter().map(move |(name, t)| (name, t, version)))
     }
 
     /// Whether a trigger of this name and subject is in force.

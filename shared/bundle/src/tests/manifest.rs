@@ -217,7 +217,10 @@ fn triggers_name_a_subject_and_what_runs() {
     let workflow = format!("{COMMAND}[workflows.w]\nsteps = [\"run\"]\n");
     let jobs = "subject = \"demo.a\"\nlane = \"jobs\"\nservice = ";
     assert_eq!(of(&trigger(&workflow, &format!("{jobs}\"w\""))).lane, TriggerLane::Jobs);
-    bad(&trigger(&workflow, &format!("{jobs}\"run\"")), &["triggers.t.service is \"run\"", "a workflow", "\"w\""]);
+    bad(
+        &trigger(&workflow, &format!("{jobs}\"run\"")),
+        &["triggers.t.service is \"run\"", "a workflow", "\"w\""],
+    );
     bad(&trigger(COMMAND, &format!("{jobs}\"w\"")), &["triggers.t.service", "none is there"]);
     // A session knows its services itself.
     good(&trigger(SESSION, ends));
