@@ -161,3 +161,35 @@ async fn a_session_that_is_hostile_at_its_first_and_last_answer_fails_its_task_a
     assert_eq!(good["state"], "completed", "{good}");
     kit.stop().await;
 }
+
+#[tokio::test]
+async fn tasks_that_come_together_wait_for_the_one_warm_session() {
+    // One runner, since two would have a session each.
+    let kit = Kit::start_with(|options| options.replicas = 1).await;
+    publish(&kit.http, "one", "").await;
+    let first = run(&kit.http, "one", "pid", "").await;
+    // Often they find it just taken, or just free again, and never is that a reason to start another.
+    for _ in 0..40 {
+        let tasks = (0..4).map(|_| run(&kit.http, "one", "pid", ""));
+        for task in futures_util::future::join_all(tasks).await {
+            assert_eq!(task["sessionId"], first["sessionId"], "{task}");
+        }
+    }
+    kit.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_sends_head_and_body_apart_is_not_held_up() {
+    let kit = Kit::start_with(|options| options.replicas = 1).await;
+    publish(&kit.http, "apart", "").await;
+    let mut times = Vec::new();
+    for _ in 0..20 {
+        let task = run(&kit.http, "apart", "pid", "").await;
+        times.push(task["runTime"].as_f64().unwrap());
+    }
+    // The first answers on a connection are acknowledged at once in any case. Each of a later one that waited for
+    // its acknowledgement would take 40 ms.
+    let fastest = times[10..].iter().copied().fold(f64::MAX, f64::min);
+    assert!(fastest < 0.03, "{times:?}");
+    kit.stop().await;
+}

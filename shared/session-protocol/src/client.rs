@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use crate::fault::{Fault, shown};
+use crate::prompt::Prompt;
 use crate::status::Status;
 use crate::{ACCEPT_MORE_TASKS, INTERRUPT_SOLVE, TASK_ID};
 
@@ -281,7 +282,7 @@ impl Client {
         let handshake = http1::Builder::new()
             .max_buf_size(HEAD_BYTES_MAX)
             .max_headers(HEADERS_MAX)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(Prompt(stream)))
             .await;
         let (sender, connection) = handshake.map_err(|error| meaning(asked, &error))?;
         tokio::spawn(async move {

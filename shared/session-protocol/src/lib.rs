@@ -4,6 +4,7 @@
 
 mod client;
 mod fault;
+mod prompt;
 mod status;
 
 pub use client::{Answer, Client, Input, ResponseBody, Told};

@@ -121,7 +121,14 @@ impl Pool {
     /// The session of these that was used last, since it is the warmest.
     pub async fn take_idle(&self, of: &SessionOf) -> Option<Session> {
         loop {
-            let idle = self.with(|inner| inner.groups.get_mut(of)?.idle.pop())?;
+            let idle = self.with(|inner| {
+                let idle = inner.groups.get_mut(of)?.idle.pop()?;
+                // Whoever comes before its task has begun may wait for it as for any that is busy.
+                if let Some(place) = inner.places.get_mut(&idle.id) {
+                    place.process.activity = Activity::Busy;
+                }
+                Some(idle)
+            })?;
             let (sender, receiver) = oneshot::channel();
             // One that is just about to end does not answer.
             if idle.take.send(sender).is_ok()
