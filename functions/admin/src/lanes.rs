@@ -39,13 +39,15 @@ impl Admin {
             })
             .await?;
         let limits = changed.unwrap_or_else(|| LaneLimits::of(name));
-        if timeout(IN_FORCE, until_told(told, name, &limits)).await.is_err() {
+        let told = timeout(IN_FORCE, until_told(told, name, &limits)).await.ok().flatten();
+        if told.is_none() {
             tracing::warn!(
                 lane = name,
                 "no schedule has told that it acts by the new limits; it will when it is up"
             );
         }
-        Ok(AdminReply::Lanes(vec![LaneShown { name: name.to_owned(), limits, queued: None, running: None }]))
+        let (queued, running) = told.map(|status| (status.queued, status.running)).unzip();
+        Ok(AdminReply::Lanes(vec![LaneShown { name: name.to_owned(), limits, queued, running }]))
     }
 
     /// A tenant's own lane is its own; those that all tenants share are the operator's.
@@ -102,14 +104,17 @@ impl Admin {
     }
 }
 
-/// Waits until the active `schedule` decides by these limits.
-async fn until_told(mut told: Requests, name: &str, limits: &LaneLimits) {
+/// Waits until the active `schedule` decides by these limits, and gives how full the lane is then.
+async fn until_told(mut told: Requests, name: &str, limits: &LaneLimits) -> Option<LaneStatus> {
     while let Some(message) = told.next().await {
-        let status = message.read::<LaneStatus>();
-        if status.is_ok_and(|status| status.name == name && status.limits == *limits) {
-            return;
+        if let Ok(status) = message.read::<LaneStatus>()
+            && status.name == name
+            && status.limits == *limits
+        {
+            return Some(status);
         }
     }
+    None
 }
 
 fn no_lane(name: &str) -> Error {

@@ -82,6 +82,12 @@ pub trait Dialect: Sync {
     /// The text of the caller's API key.
     fn credential<'r>(&self, request: &Request<'r>) -> Option<&'r str>;
 
+    /// HEAD is answered as GET is, without the body. Not where a GET changes something, or where the API's own document
+    /// lists its methods without it.
+    fn head_is_get(&self) -> bool {
+        false
+    }
+
     /// For an API whose requests are signed: how that is checked. Its callers show no key.
     fn signing(&self) -> Option<&dyn Signing> {
         None

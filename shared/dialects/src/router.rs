@@ -1,7 +1,7 @@
 //! Which route of which dialect a request is for. Built once from the dialects' own route tables.
 
 use http::header::ALLOW;
-use http::{HeaderValue, Method, Response};
+use http::{HeaderValue, Method, Response, StatusCode};
 use wire::{Code, Error};
 
 use crate::path::segment;
@@ -83,7 +83,11 @@ impl Router {
             .iter()
             .filter_map(|(known, router)| router.at(path).ok().map(|hit| (known, *hit.value)))
             .collect();
-        if let Some((_, target)) = hits.iter().find(|(known, _)| *known == method) {
+        let exact = hits.iter().find(|(known, _)| *known == method);
+        let as_get = |(known, target): &&(&Method, Target)| {
+            *method == Method::HEAD && *known == Method::GET && target.dialect.head_is_get()
+        };
+        if let Some((_, target)) = exact.or_else(|| hits.iter().find(as_get)) {
             let Target { dialect, route } = *target;
             return match parameters(route.path, path) {
                 Ok(parameters) => Found::Route { dialect, route, parameters },
@@ -93,7 +97,7 @@ impl Router {
         match hits.first() {
             Some((_, target)) => Found::MethodNotAllowed {
                 dialect: target.dialect,
-                allow: hits.iter().map(|(known, _)| (*known).clone()).collect(),
+                allow: hits.iter().flat_map(|(known, target)| allowed(known, *target)).collect(),
             },
             None => Found::Nothing { dialect: self.mounted_above(path) },
         }
@@ -121,6 +125,8 @@ impl Found {
                 let message =
                     format!("{} is not possible here; this path has {methods}", shown(method.as_str()));
                 let mut response = dialect.error(&Error::new(Code::WrongState, message));
+                // An API may say 400 to a wrong state; a wrong method has its number in HTTP itself.
+                *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
                 if let Ok(value) = HeaderValue::from_str(&methods) {
                     response.headers_mut().insert(ALLOW, value);
                 }
@@ -132,6 +138,13 @@ impl Found {
             }
         }
     }
+}
+
+/// The methods for which a route is there.
+fn allowed(method: &Method, target: Target) -> Vec<Method> {
+    let has_head = *method == Method::GET && target.dialect.head_is_get();
+    let head = has_head.then_some(Method::HEAD);
+    std::iter::once(method.clone()).chain(head).collect()
 }
 
 /// The parameters of a path, read beside the pattern that it matched: each is one whole segment.

@@ -184,6 +184,32 @@ fn unknown_paths_are_answered_by_the_dialect_above_them() {
 }
 
 #[test]
+fn a_method_that_a_path_lacks_is_405_with_those_that_it_has_and_head_is_get_where_that_is_safe() {
+    let router = Router::new(ALL).unwrap();
+    for (method, path, allow) in [
+        ("OPTIONS", "/health", "GET, HEAD"),
+        ("OPTIONS", "/job", "POST"),
+        ("HEAD", "/job", "POST"),
+        ("DELETE", "/jobs/1", "GET, HEAD, PUT, PATCH"),
+        ("POST", "/symetry/rest/c1/tasks/t1/start", "GET"),
+        ("HEAD", "/symetry/rest/c1/tasks/t1/start", "GET"),
+        ("HEAD", "/pro-api/v2/version", "GET"),
+    ] {
+        let method: Method = method.parse().unwrap();
+        let refused = router.find(&method, path).refusal(&method, path).expect(path);
+        let mut told: Vec<&str> = refused.headers()["allow"].to_str().unwrap().split(", ").collect();
+        let mut expected: Vec<&str> = allow.split(", ").collect();
+        told.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!((refused.status().as_u16(), told), (405, expected), "{method} {path}");
+    }
+    for path in ["/", "/health", "/jobs/1", "/tasklane/v1/health"] {
+        let Found::Route { route, .. } = router.find(&Method::HEAD, path) else { panic!("HEAD {path}") };
+        assert_eq!(route.method, Method::GET);
+    }
+}
+
+#[test]
 fn the_version_is_the_one_that_was_built() {
     let all = cases::all().unwrap();
     let case = all.into_iter().find(|case| case.name.ends_with(": the version")).unwrap();

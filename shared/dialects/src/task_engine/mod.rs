@@ -65,6 +65,10 @@ impl Dialect for TaskEngine {
         ""
     }
 
+    fn head_is_get(&self) -> bool {
+        true
+    }
+
     fn routes(&self) -> &'static [Route] {
         ROUTES
     }

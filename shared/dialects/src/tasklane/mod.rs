@@ -87,6 +87,10 @@ impl Dialect for V1 {
         "/tasklane/v1"
     }
 
+    fn head_is_get(&self) -> bool {
+        true
+    }
+
     fn routes(&self) -> &'static [Route] {
         ROUTES
     }
