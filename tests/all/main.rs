@@ -48,6 +48,7 @@ mod sessions;
 mod shared_syncs;
 mod signatures;
 mod stream_kills;
+mod stream_params;
 mod stream_processes;
 mod streams;
 mod tails;
