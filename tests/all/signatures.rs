@@ -149,7 +149,10 @@ async fn a_create_that_can_not_be_read_creates_nothing() {
         (encrypted("{}"), "field 'name' is missing"),
         (encrypted(r#"{"name":"a/b"}"#), "has a '/'"),
         (encrypted(r#"{"name":"a\nb"}"#), "control character"),
-        (encrypted(r#"{"name":"t","params":{"sml.task.heap.min":"2g","sml.task.heap.max":"1g"}}"#), "is above"),
+        (
+            encrypted(r#"{"name":"t","params":{"sml.task.heap.min":"2g","sml.task.heap.max":"1g"}}"#),
+            "is above",
+        ),
         (r#"{"name":"t"}"#.to_owned(), "not base64"),
         (encrypt("VLmAm+WkpnA5zp2wXiSYkw==", "{\"name\":\"t\"}").unwrap(), "can't be decrypted"),
         // A block less, so that what is left ends without its padding.
@@ -170,9 +173,7 @@ async fn a_create_that_can_not_be_read_creates_nothing() {
         let headers = [("Authorization", signature.as_str()), ("sym-date", date)];
         kit.http.with_key(None).send(Method::POST, path, &headers, sent.to_owned()).await.unwrap()
     };
-    let at = |seconds: i64| {
-        service::clock::now().plus_millis(seconds * 1000).format("%Y-%m-%d %H:%M:%S")
-    };
+    let at = |seconds: i64| service::clock::now().plus_millis(seconds * 1000).format("%Y-%m-%d %H:%M:%S");
     for late in [at(-310), at(90)] {
         let refused = send(&late, &good, &good).await.expect(400).json();
         let text = "Please update your server time, it is likely out of sync with UTC";

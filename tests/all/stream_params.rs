@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_nats::ConnectOptions;
 use async_nats::jetstream;
@@ -43,10 +42,6 @@ async fn start(customer: &Customer) {
 async fn status(customer: &Customer) -> Value {
     let answer = customer.get("/tasks/s").await.expect(200).json();
     answer["values"]["KSVSMap"]["values"][0].clone()
-}
-
-fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
 }
 
 #[tokio::test]
@@ -114,7 +109,8 @@ async fn a_process_that_fails_is_started_again_with_growing_pauses_and_its_last_
         let text = std::fs::read_to_string(notes.path().join("began")).unwrap_or_default();
         text.lines().filter_map(|line| line.parse().ok()).collect()
     };
-    until("it was started five times", || async { if began().len() >= 5 { Ok(()) } else { Err(began()) } }).await;
+    until("it was started five times", || async { if began().len() >= 5 { Ok(()) } else { Err(began()) } })
+        .await;
     let times = began();
     for (place, least) in [(1, 0.2), (2, 0.4), (3, 0.8)] {
         let pause = times[place + 1] - times[place];
@@ -163,12 +159,12 @@ async fn batches_come_as_far_apart_as_the_schedule_says() {
     let topics = Topics::of(&kit).await;
     let mut out = topics.listen(SINK).await;
     topics.publish(SOURCE, (0..30).map(|i| i.to_string())).await;
-    let began = now();
+    let began = service::clock::now();
     start(&customer).await;
     let times: Vec<f64> = out.take(30).await.iter().map(|text| text.parse().unwrap()).collect();
     assert!(times.is_sorted(), "{times:?}");
     for (record, periods) in [(10, 1.0), (20, 2.0)] {
-        let after = times[record] - began;
+        let after = times[record] - began.micros() as f64 / 1e6;
         assert!(after >= periods * PERIOD, "record {record} came {after} s after the start: {times:?}");
     }
     kit.stop().await;
@@ -211,7 +207,11 @@ async fn a_process_that_is_slow_is_given_no_more_and_the_records_wait_in_their_s
         let source = context.get_stream(source_stream(SOURCE)).await.unwrap();
         let readers: Vec<_> = source.consumers().try_collect().await.unwrap();
         let (stored, given) = (source.cached_info().state.messages, readers[0].delivered.stream_sequence);
-        if readers.len() == 1 && stored == 5_000 && given > 0 { Ok((source, given)) } else { Err((stored, given)) }
+        if readers.len() == 1 && stored == 5_000 && given > 0 {
+            Ok((source, given))
+        } else {
+            Err((stored, given))
+        }
     })
     .await;
     assert!(reader <= 200, "{reader} records were given out: a batch, and one ahead");
