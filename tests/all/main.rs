@@ -51,6 +51,7 @@ mod stream_kills;
 mod stream_params;
 mod stream_processes;
 mod streams;
+mod symetry;
 mod tails;
 mod tidy;
 mod topology;

@@ -274,3 +274,20 @@ async fn a_create_that_is_killed_between_record_and_acknowledgement_makes_no_sec
     assert_eq!(bodies.len(), 200, "each message once");
     kit.stop().await;
 }
+
+#[tokio::test]
+async fn a_trigger_goes_on_after_a_restart_of_everything_in_one_process_too() {
+    let kit = Kit::start_with(|options| options.near = true).await;
+    app(&kit, "1", &trigger("new", "subject = \"demo.orders\"\nservice = \"run\"")).await;
+    for id in ["1", "2"] {
+        publish(&demo(&kit).await, "demo.orders", &[("Nats-Msg-Id", id)], id).await;
+    }
+    until_settled(&kit, "demo.orders", 2).await;
+    let folder = kit.stop().await;
+    let kit = Kit::start_in(folder, |options| options.near = true).await;
+    for id in ["2", "3"] {
+        publish(&demo(&kit).await, "demo.orders", &[("Nats-Msg-Id", id)], id).await;
+    }
+    until_settled(&kit, "demo.orders", 3).await;
+    kit.stop().await;
+}
