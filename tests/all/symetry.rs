@@ -10,7 +10,8 @@ use tests::http::Http;
 use tests::symetry::Customer;
 use tests::wait::until;
 
-const MANIFEST: &str = "name = \"echo\"\nversion = \"1\"\nruntime = \"stream\"\n[session]\ncommand = [\"cat\"]\n";
+const MANIFEST: &str =
+    "name = \"echo\"\nversion = \"1\"\nruntime = \"stream\"\n[session]\ncommand = [\"cat\"]\n";
 
 fn description(name: &str) -> Value {
     let params = json!({
@@ -40,7 +41,9 @@ async fn each_documented_call_is_answered_as_documented_also_when_it_is_repeated
     customer.create(&description("t1"), false).await.expect(409);
     let ok = |values: Value| (200, "OK".to_owned(), values);
     let get = Method::GET;
-    for (path, times) in [("/tasks/t1/stop", 1), ("/tasks/t1/start", 2), ("/tasks/t1/stop", 2), ("/tasks/t1/start", 1)] {
+    for (path, times) in
+        [("/tasks/t1/stop", 1), ("/tasks/t1/start", 2), ("/tasks/t1/stop", 2), ("/tasks/t1/start", 1)]
+    {
         for _ in 0..times {
             assert_eq!(envelope(&customer, get.clone(), path).await, ok(json!({})), "{path}");
         }
@@ -57,7 +60,9 @@ async fn each_documented_call_is_answered_as_documented_also_when_it_is_repeated
     .await;
     let keys: Vec<&String> = told.as_object().unwrap().keys().collect();
     assert_eq!(keys.len(), 4, "{told}");
-    assert!(["status", "startDateTime", "processIsAlive", "lastError"].iter().all(|key| told[*key].is_string()));
+    assert!(
+        ["status", "startDateTime", "processIsAlive", "lastError"].iter().all(|key| told[*key].is_string())
+    );
     // Deleted while it runs.
     assert_eq!(envelope(&customer, Method::DELETE, "/tasks/t1").await, ok(json!({})));
     let unknown = (400, "BAD_REQUEST".to_owned(), json!({}));
