@@ -38,12 +38,15 @@ async fn publish(context: &Context, directory: PathBuf, latest: bool) -> Result<
     let size = packed.bytes.len() as u64;
     let manifest = &packed.manifest;
     let services: Vec<&str> = manifest.services.keys().map(String::as_str).collect();
+    let of = |(name, trigger): (&String, &bundle::manifest::Trigger)| format!("{name} on {}", trigger.subject);
+    let triggers: Vec<String> = manifest.triggers.iter().map(of).collect();
     let document = json!({
         "app": manifest.name,
         "version": manifest.version,
         "latest": latest,
         "digest": packed.digest,
         "services": services,
+        "triggers": manifest.triggers,
         "files": packed.files,
         "bytes": size,
     });
@@ -52,6 +55,7 @@ async fn publish(context: &Context, directory: PathBuf, latest: bool) -> Result<
         fields(vec![
             ("published", format!("{} {}{tag}", manifest.name, manifest.version)),
             ("services", services.join(", ")),
+            ("triggers", triggers.join(", ")),
             ("digest", packed.digest.clone()),
             ("bundle", format!("{} files, {}", packed.files, bytes(size))),
         ])
@@ -139,4 +143,29 @@ fn trigger_table(apps: &[App]) -> String {
         return String::new();
     }
     format!("\n\n{}", table(&["app", "trigger", "subject", "service", "lane", "known by", "for"], rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_triggers_in_force_are_shown_with_what_they_make_of_a_message() {
+        let trigger = json!({ "subject": "demo.orders", "service": "run", "dedup": { "field": "order.id" } });
+        let version = |triggers: serde_json::Value| {
+            json!({ "bundle": "b", "runtime": "noop", "services": [], "triggers": triggers,
+                    "published_at": "2026-01-01T00:00:00Z", "published_by": "ann" })
+        };
+        let versions = json!({ "1": version(json!({ "new": trigger })), "2": version(json!({})) });
+        let mut app: App = serde_json::from_value(
+            json!({ "tenant": "demo", "name": "shop", "versions": versions, "latest": "2" }),
+        )
+        .unwrap();
+        assert_eq!(trigger_table(&[app.clone()]), "");
+        app.latest = Some("1".to_owned());
+        let shown = trigger_table(&[app]);
+        for part in ["shop", "new", "demo.orders", "run", "tasks.demo", "field order.id", "ann"] {
+            assert!(shown.contains(part), "{part} is not in\n{shown}");
+        }
+    }
 }
