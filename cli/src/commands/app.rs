@@ -38,7 +38,8 @@ async fn publish(context: &Context, directory: PathBuf, latest: bool) -> Result<
     let size = packed.bytes.len() as u64;
     let manifest = &packed.manifest;
     let services: Vec<&str> = manifest.services.keys().map(String::as_str).collect();
-    let of = |(name, trigger): (&String, &bundle::manifest::Trigger)| format!("{name} on {}", trigger.subject);
+    let of =
+        |(name, trigger): (&String, &bundle::manifest::Trigger)| format!("{name} on {}", trigger.subject);
     let triggers: Vec<String> = manifest.triggers.iter().map(of).collect();
     let document = json!({
         "app": manifest.name,
