@@ -248,3 +248,69 @@ async fn limits_and_timeouts_end_what_goes_beyond_them() {
     until_gone("sleep 86413").await;
     kit.stop().await;
 }
+
+/// Three processes that each hold what one may have alone. The main one dies with whichever is killed.
+const CROWD: &str = "\
+import os
+def hold():
+    held = bytearray(200 << 20)
+    for place in range(0, len(held), 4096):
+        held[place] = 1
+    return held
+def crowd():
+    told, ready = os.pipe()
+    done, end = os.pipe()
+    children = []
+    for _ in range(2):
+        children.append(os.fork())
+        if children[-1] == 0:
+            os.close(end)
+            held = hold()
+            os.close(ready)
+            os.read(done, 1)
+            os._exit(0)
+    os.close(ready)
+    held = hold()
+    os.read(told, 1)
+    os.close(end)
+    ends = [os.waitpid(child, 0)[1] for child in children]
+    if ends != [0, 0]:
+        os.kill(os.getpid(), 9)
+    return 'all held'
+";
+
+#[tokio::test]
+async fn a_task_whose_processes_together_use_too_much_memory_fails_and_is_told_so() {
+    let kit = Kit::start().await;
+    let shown = kit.http.get("/tasklane/v1/sessions").await.expect(200).json();
+    let fences = shown["runners"][0]["fences"].as_str().unwrap().to_owned();
+    let limits = "[limits]\nmemory = \"500m\"\n";
+    let command = format!(
+        "name = \"shell\"\nversion = \"1.0\"\nruntime = \"command\"\n\
+         [services.run]\ncommand = [\"python3\", \"crowd.py\"]\n{limits}"
+    );
+    let program = format!("{CROWD}print(crowd())");
+    App { manifest: &command, files: &[("crowd.py", &program)] }.publish(&kit.http).await.expect(200);
+    let session = format!(
+        "name = \"warm\"\nversion = \"1.0\"\nruntime = \"session\"\n[session]\n\
+         command = [\"python3\", \"server.py\", \"--port\", \"{{port}}\"]\nready = \"/api/v2/tasks\"\n{limits}"
+    );
+    let server = include_str!("sessions/server.py");
+    App { manifest: &session, files: &[("server.py", server)] }.publish(&kit.http).await.expect(200);
+    let in_session = format!("{CROWD}result = crowd()");
+    let of_command = kit.http.create("shell", "run", "").await;
+    let of_session = kit.http.create("warm", "python", in_session).await;
+    for id in [of_command, of_session] {
+        let task = kit.http.until_ended(&id).await;
+        if fences.ends_with("memory by cgroup and rlimit") {
+            let message = task["errorMessage"].as_str().unwrap();
+            let expected = "all processes of the task together used more memory than [limits] allows";
+            assert!(message.contains(expected), "{task}");
+            assert_eq!(task["state"], "failed", "{task}");
+        } else {
+            assert!(fences.ends_with("memory by rlimit"), "{fences}");
+            assert_eq!(task["state"], "completed", "each process has what it may have: {task}");
+        }
+    }
+    kit.stop().await;
+}

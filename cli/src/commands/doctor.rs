@@ -334,8 +334,10 @@ mod tests {
             });
             serde_json::from_value::<RunnerStatus>(runner).unwrap()
         };
-        let [good, poor] =
-            ["Landlock 6, seccomp, rlimits (memory too)", "no Landlock, seccomp, rlimits (memory too)"];
+        let [good, poor] = [
+            "Landlock 6, seccomp, rlimits, memory by rlimit",
+            "no Landlock, seccomp, rlimits, memory by rlimit",
+        ];
         let check = fence_check(&[runner(good), runner(good)]).unwrap();
         assert_eq!((check.level, check.finding.as_str()), (Level::Ok, good));
         let check = fence_check(&[runner(good), runner(poor)]).unwrap();

@@ -12,6 +12,10 @@ use crate::held::Order;
 /// A shell's exit code for a command that SIGINT ended.
 const INTERRUPTED_CODE: i32 = 130;
 
+/// What an author is told whose task was too large for its control group.
+const OUT_OF_MEMORY: &str =
+    "the process was ended: all processes of the task together used more memory than [limits] allows";
+
 /// How a run went, as far as the process goes.
 pub struct Run {
     /// When it started.
@@ -73,6 +77,7 @@ pub fn ended(exit: Exit, last_line: Option<&str>) -> String {
     let how = match (exit.code, exit.signal) {
         _ if exit.keeper_lost => "it was lost: its keeper was killed".to_owned(),
         (Some(code), _) => format!("it ended with exit code {code}"),
+        _ if exit.out_of_memory => OUT_OF_MEMORY.to_owned(),
         (None, Some(signal)) => killed(signal),
         (None, None) => "it ended in an unknown way".to_owned(),
     };
@@ -85,7 +90,8 @@ pub fn ended(exit: Exit, last_line: Option<&str>) -> String {
 /// Somebody outside ended the process, which says nothing about the task that it ran.
 pub fn is_from_outside(exit: Exit) -> bool {
     let signals = [Signal::SIGKILL, Signal::SIGTERM].map(|signal| signal as i32);
-    exit.keeper_lost || exit.signal.is_some_and(|signal| signals.contains(&signal))
+    let by_signal = exit.signal.is_some_and(|signal| signals.contains(&signal));
+    exit.keeper_lost || (by_signal && !exit.out_of_memory)
 }
 
 fn killed(signal: i32) -> String {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::memory;
 use crate::processes::{self, Process};
 
 /// Rounds of looking and killing, and the pause between them: 2 s, then what is left resists even SIGKILL.
@@ -20,10 +21,11 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// with a slash, or its neighbours with longer names are meant too. Blocks until none is found, at most 2 s.
 ///
 /// This process itself is spared. Processes of other users, whose environment we may not read, are not seen,
-/// nor are those that wiped their environment.
+/// nor are those that wiped their environment. The groups of keepers that were killed go as well.
 pub fn end_leftovers(marker_variable: &str, marker_value_prefix: &str) -> Vec<u32> {
     let marker = format!("{marker_variable}={marker_value_prefix}");
     let ended = kill_while_found(|process| has_marker(process.pid, marker.as_bytes()));
+    memory::remove_left();
     ended.into_iter().map(|pid| pid.as_raw().cast_unsigned()).collect()
 }
 

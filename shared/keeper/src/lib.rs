@@ -9,6 +9,7 @@
 mod error;
 mod keeper;
 mod leftovers;
+mod memory;
 mod processes;
 mod protocol;
 mod runner;

@@ -61,7 +61,8 @@ pub struct Fence {
 /// A limit above what the runner itself may have is lowered to that. Core dumps are always off.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Address space of one process, in bytes.
+    /// Address space of one process, in bytes, and where the machine has control groups also the memory of all
+    /// processes of the task together.
     pub memory_bytes: Option<u64>,
     /// Open descriptors of one process.
     pub open_files: Option<u64>,
@@ -81,6 +82,8 @@ pub struct Exit {
     /// True if the keeper itself was killed, so that nobody knows how the task ended. What was found of the
     /// task has then been killed.
     pub keeper_lost: bool,
+    /// True if the kernel killed it because all its processes together used more memory than they may.
+    pub out_of_memory: bool,
 }
 
 /// What the runner may ask of a keeper.
@@ -102,7 +105,7 @@ pub(crate) enum Report {
     /// The command does not run, and never did.
     Failed { message: String },
     /// The command ended so, and no descendant of it is left.
-    Exited { code: Option<i32>, signal: Option<i32> },
+    Exited { code: Option<i32>, signal: Option<i32>, out_of_memory: bool },
 }
 
 /// One line of the socket, line end included.

@@ -133,10 +133,12 @@ impl Kept {
 
     async fn seen_end(&mut self) -> Exit {
         match self.next_report().await {
-            Ok(Report::Exited { code, signal }) => Exit { code, signal, keeper_lost: false },
+            Ok(Report::Exited { code, signal, out_of_memory }) => {
+                Exit { code, signal, keeper_lost: false, out_of_memory }
+            }
             Ok(Report::Started { .. } | Report::Failed { .. }) | Err(_) => {
                 self.clean_up_after_keeper().await;
-                Exit { code: None, signal: None, keeper_lost: true }
+                Exit { code: None, signal: None, keeper_lost: true, out_of_memory: false }
             }
         }
     }

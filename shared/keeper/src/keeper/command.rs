@@ -18,11 +18,13 @@ use nix::unistd::{Pid, close, dup2_stderr, dup2_stdout, getppid};
 use seccompiler::BpfProgram;
 
 use super::explain::{explain, folder_is_missing};
+use crate::memory::{Door, Group};
 use crate::protocol::{Launch, Limits};
 
 /// Starts the command and lets go of the pipes that are for the task alone, so that the runner sees them end
-/// with the task. Returns the number of the main process, or what to tell the author of the app.
-pub(super) fn start(launch: &Launch) -> Result<Pid, String> {
+/// with the task. Returns the number of the main process and the group in which its memory is counted, or what to
+/// tell the author of the app.
+pub(super) fn start(launch: &Launch) -> Result<(Pid, Option<Group>), String> {
     let status = launch.status_fd.map(reserve_status).transpose()?;
     let (program, arguments) = launch.command.split_first().ok_or("the app names no command to run")?;
     if !launch.working_directory.is_dir() {
@@ -40,10 +42,22 @@ pub(super) fn start(launch: &Launch) -> Result<Pid, String> {
         .process_group(0);
     let fence = launch.fence.as_ref().map(|fence| super::fence::build(launch, fence)).transpose()?;
     let calls = launch.fence.as_ref().and_then(|_| super::seccomp::build());
-    prepare_child(&mut command, status, resolve(&launch.limits), fence, calls);
+    let group = launch.limits.memory_bytes.and_then(Group::make);
+    let door = group.as_ref().and_then(Group::door);
+    prepare_child(&mut command, Bonds { status, limits: resolve(&launch.limits), door, fence, calls });
     let child = command.spawn().map_err(|error| explain(launch, &error))?;
     let_go(status);
-    i32::try_from(child.id()).map(Pid::from_raw).map_err(|error| error.to_string())
+    let pid = i32::try_from(child.id()).map_err(|error| error.to_string())?;
+    Ok((Pid::from_raw(pid), group))
+}
+
+/// What binds the task and not its keeper.
+struct Bonds {
+    status: Option<RawFd>,
+    limits: Vec<(Resource, rlim_t)>,
+    door: Option<Door>,
+    fence: Option<RulesetCreated>,
+    calls: Option<BpfProgram>,
 }
 
 /// Puts the status pipe under the number that the task will see, still closed to children. It has to happen
@@ -87,13 +101,8 @@ fn open_output(path: &Path) -> Result<File, String> {
 
 /// What the child does to itself between fork and exec, so that it binds the task and not the keeper.
 #[allow(unsafe_code, reason = "pre_exec is the only way to run code in the child before its command")]
-fn prepare_child(
-    command: &mut Command,
-    status: Option<RawFd>,
-    limits: Vec<(Resource, rlim_t)>,
-    mut fence: Option<RulesetCreated>,
-    calls: Option<BpfProgram>,
-) {
+fn prepare_child(command: &mut Command, bonds: Bonds) {
+    let Bonds { status, limits, mut door, mut fence, calls } = bonds;
     let keeper = Pid::this();
     let prepare = move || -> io::Result<()> {
         prctl::set_pdeathsig(Signal::SIGKILL)?;
@@ -103,6 +112,10 @@ fn prepare_child(
         }
         for (resource, limit) in &limits {
             setrlimit(*resource, *limit, *limit)?;
+        }
+        if let Some(door) = &mut door {
+            // Where the group can't be entered the limit of the address space holds alone.
+            let _ = door.enter();
         }
         SigSet::empty().thread_set_mask()?;
         if let Some(fence) = fence.take() {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::memory;
+
 /// What keeps the tasks of this machine to themselves, beside limits and the rights of the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fences {
@@ -9,6 +11,8 @@ pub struct Fences {
     pub landlock: Option<u32>,
     /// It filters calls by seccomp.
     pub seccomp: bool,
+    /// It counts the memory of each task in a control group.
+    pub groups: bool,
 }
 
 /// Asks the kernel.
@@ -24,6 +28,7 @@ pub fn fences() -> Fences {
     Fences {
         landlock: u32::try_from(form).ok().filter(|form| *form > 0),
         seccomp: status.contains("\nSeccomp:"),
+        groups: memory::has_groups(),
     }
 }
 
@@ -34,7 +39,8 @@ impl fmt::Display for Fences {
             None => out.write_str("no Landlock")?,
         }
         let seccomp = if self.seccomp { "seccomp" } else { "no seccomp" };
-        write!(out, ", {seccomp}, no new privileges, rlimits (memory too)")
+        let memory = if self.groups { "cgroup and rlimit" } else { "rlimit" };
+        write!(out, ", {seccomp}, no new privileges, rlimits, memory by {memory}")
     }
 }
 
@@ -44,8 +50,10 @@ mod tests {
 
     #[test]
     fn what_the_kernel_provides_is_told_in_words() {
-        let told = |landlock, seccomp| Fences { landlock, seccomp }.to_string();
-        assert_eq!(told(Some(6), true), "Landlock 6, seccomp, no new privileges, rlimits (memory too)");
-        assert_eq!(told(None, false), "no Landlock, no seccomp, no new privileges, rlimits (memory too)");
+        let told = |landlock, there| Fences { landlock, seccomp: there, groups: there }.to_string();
+        let all = "Landlock 6, seccomp, no new privileges, rlimits, memory by cgroup and rlimit";
+        assert_eq!(told(Some(6), true), all);
+        let none = "no Landlock, no seccomp, no new privileges, rlimits, memory by rlimit";
+        assert_eq!(told(None, false), none);
     }
 }

@@ -22,6 +22,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use crate::memory::Group;
 use crate::protocol::{Order, Report};
 use control::Control;
 use events::Events;
@@ -43,8 +44,9 @@ const PURSUITS_MAX: usize = 100;
 pub fn keeper_main() -> ExitCode {
     let mut control = Control::new();
     match start(&mut control) {
-        Ok((task, events, stop_grace)) => {
-            let mut keeper = Keeper { control, events, task, stop_grace, exit: None, last_reaped: None };
+        Ok((task, group, events, stop_grace)) => {
+            let mut keeper =
+                Keeper { control, events, task, group, stop_grace, exit: None, last_reaped: None };
             let manner = keeper.watch();
             keeper.end(manner);
             keeper.report_exit();
@@ -57,14 +59,14 @@ pub fn keeper_main() -> ExitCode {
     }
 }
 
-fn start(control: &mut Control) -> Result<(Pid, Events, Duration), String> {
+fn start(control: &mut Control) -> Result<(Pid, Option<Group>, Events, Duration), String> {
     set_up::become_keeper()?;
     let launch = control.launch()?;
-    let task = command::start(&launch)?;
+    let (task, group) = command::start(&launch)?;
     // The task runs now, so a failure from here on must take it along.
     let events = Events::open().inspect_err(|_| ending::kill_round())?;
     control.report(&Report::Started { pid: task.as_raw().cast_unsigned() });
-    Ok((task, events, Duration::from_millis(launch.stop_grace_ms)))
+    Ok((task, group, events, Duration::from_millis(launch.stop_grace_ms)))
 }
 
 /// How to treat what is left of a task.
@@ -81,6 +83,8 @@ struct Keeper {
     events: Events,
     /// The main process of the task, and by that the number of its process group.
     task: Pid,
+    /// Where its memory is counted.
+    group: Option<Group>,
     stop_grace: Duration,
     exit: Option<Report>,
     last_reaped: Option<Pid>,
@@ -174,10 +178,14 @@ impl Keeper {
                 continue;
             }
             if let WaitStatus::Exited(_, code) = status {
-                self.exit = Some(Report::Exited { code: Some(code), signal: None });
+                let (code, signal) = (Some(code), None);
+                self.exit = Some(Report::Exited { code, signal, out_of_memory: false });
             }
             if let WaitStatus::Signaled(_, signal, _) = status {
-                self.exit = Some(Report::Exited { code: None, signal: Some(signal as i32) });
+                let out_of_memory =
+                    signal == Signal::SIGKILL && self.group.as_ref().is_some_and(Group::ran_out);
+                let (code, signal) = (None, Some(signal as i32));
+                self.exit = Some(Report::Exited { code, signal, out_of_memory });
             }
         }
     }
@@ -189,7 +197,7 @@ impl Keeper {
     }
 
     fn report_exit(&mut self) {
-        let unknown = Report::Exited { code: None, signal: None };
+        let unknown = Report::Exited { code: None, signal: None, out_of_memory: false };
         self.control.report(self.exit.as_ref().unwrap_or(&unknown));
     }
 }

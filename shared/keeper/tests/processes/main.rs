@@ -7,6 +7,8 @@ mod endings;
 #[cfg(test)]
 mod escapes;
 #[cfg(test)]
+mod groups;
+#[cfg(test)]
 mod leftovers;
 #[cfg(test)]
 mod limits;

@@ -113,11 +113,11 @@ pub async fn refusal(launch: &Launch) -> String {
 }
 
 pub fn ended_with(code: i32) -> Exit {
-    Exit { code: Some(code), signal: None, keeper_lost: false }
+    Exit { code: Some(code), signal: None, keeper_lost: false, out_of_memory: false }
 }
 
 pub fn ended_by(signal: i32) -> Exit {
-    Exit { code: None, signal: Some(signal), keeper_lost: false }
+    Exit { code: None, signal: Some(signal), keeper_lost: false, out_of_memory: false }
 }
 
 /// A process that only waits for its parent to take note is gone: it runs no more.
