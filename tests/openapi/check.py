@@ -15,8 +15,8 @@ import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 TARGET = HERE.parent.parent / "target"
-# Each document by the path that serves it; requests go to the same path.
-DOCUMENTS = ["/pro-api/v2"]
+# Where the requests of each document go, and the path below it that serves the document.
+DOCUMENTS = {"/pro-api/v2": "/", "/pro/session-manager/v1": "/openapi.yaml"}
 
 
 def tools() -> pathlib.Path:
@@ -39,13 +39,13 @@ def get(url: str, key: str) -> bytes:
         return answer.read()
 
 
-def validate(programs: pathlib.Path, folder: pathlib.Path, stack: dict, mount: str) -> pathlib.Path:
+def validate(programs: pathlib.Path, folder: pathlib.Path, stack: dict, mount: str, path: str) -> pathlib.Path:
     """Fetches a document in both forms, validates it, and gives the file of the JSON form."""
     name = mount.strip("/").replace("/", "-")
     files = []
     for form in ("json", "yaml"):
         file = folder / f"{name}.{form}"
-        file.write_bytes(get(f"{stack['http']}{mount}/?format={form}", stack["api_key"]))
+        file.write_bytes(get(f"{stack['http']}{mount}{path}?format={form}", stack["api_key"]))
         files.append(file)
     same = "import json,sys,yaml; a,b=sys.argv[1:]; sys.exit(json.load(open(a)) != yaml.safe_load(open(b)))"
     if subprocess.run([programs / "python", "-c", same, *files]).returncode:
@@ -84,8 +84,8 @@ def main() -> None:
                 if not line:
                     sys.exit("the stack did not start")
                 stack = json.loads(line)
-                for mount in DOCUMENTS:
-                    file = validate(programs, folder, stack, mount)
+                for mount, path in DOCUMENTS.items():
+                    file = validate(programs, folder, stack, mount, path)
                     if not options.only_validate:
                         for config in ("random.toml", "names.toml"):
                             fuzz(programs, file, stack, mount, config, options)

@@ -7,7 +7,7 @@ use wire::Code;
 use super::list::{sort_fields, states};
 use super::model::{Logs, Session, Sessions};
 use crate::answer::ErrorObject;
-use crate::openapi::{Api, Operation, Parameter, Schemas, specification, text, words};
+use crate::openapi::{Api, Operation, Parameter, Schemas, name, specification, text, words};
 
 /// The document of version 1.
 pub(super) const V1: Api = Api {
@@ -35,11 +35,10 @@ fn moment() -> Value {
 }
 
 fn list_parameters(kind: SessionKind) -> Vec<Parameter> {
-    let text = || json!({ "type": "string", "minLength": 1, "maxLength": 128 });
     vec![
-        query("app_name", "Only sessions of this app.", text()),
-        query("app_version", "Only sessions of this version.", text()),
-        query("user_name", "Only sessions of this user.", text()),
+        query("app_name", "Only sessions of this app.", name()),
+        query("app_version", "Only sessions of this version.", name()),
+        query("user_name", "Only sessions of this user.", name()),
         query("state", "Only these states: state1[,state2,...].", words("", &states(kind))),
         query("created_before", "Created before this date; a date with a time is taken too.", moment()),
         query("created_after", "Created on and after this date; a date with a time is taken too.", moment()),

@@ -68,7 +68,7 @@ pub(super) fn query(parameters: &Parameters, kind: SessionKind) -> Result<Sessio
         kind: Some(kind),
         app: part("app_name")?,
         version: part("app_version")?,
-        user: parameters.get("user_name")?.map(str::to_owned),
+        user: part("user_name")?,
         states: listing::states(parameters, "state", words(kind))?,
         before: listing::moment(parameters, "created_before")?,
         after: listing::moment(parameters, "created_after")?,

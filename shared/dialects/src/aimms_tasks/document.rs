@@ -7,7 +7,7 @@ use wire::Code;
 use super::list::sort_fields;
 use super::model::{CurrentUser, STATES, Task, TaskLogs, Tasks, Version};
 use crate::answer::ErrorObject;
-use crate::openapi::{Api, Body, Operation, Parameter, Schemas, specification, text, words};
+use crate::openapi::{Api, Body, Operation, Parameter, Schemas, name, specification, text, words};
 
 /// The document of v2.
 pub(super) const V2: Api = Api {
@@ -18,13 +18,6 @@ pub(super) const V2: Api = Api {
     operation,
     error: |schemas| schemas.of::<ErrorObject<'static>>(),
 };
-
-/// A name has 1 to 128 characters, none of them a control character or a slash, and no space at either end.
-const NAME: &str = r"^(?!\.{1,2}$)[^\s/\\\u0000-\u001f\u007f-\u009f]([^/\\\u0000-\u001f\u007f-\u009f]*[^\s/\\\u0000-\u001f\u007f-\u009f])?$";
-
-fn name() -> Value {
-    json!({ "type": "string", "minLength": 1, "maxLength": 128, "pattern": NAME })
-}
 
 fn path_parameters() -> Vec<(&'static str, &'static str, Value)> {
     vec![

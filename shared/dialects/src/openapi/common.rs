@@ -57,6 +57,14 @@ pub(crate) fn text() -> serde_json::Value {
     json!({ "type": "string", "pattern": r"^[^\u0000]*$" })
 }
 
+/// A name has 1 to 128 characters, none of them a control character or a slash, and no space at either end.
+const NAME: &str = r"^(?!\.{1,2}$)[^\s/\\\u0000-\u001f\u007f-\u009f]([^/\\\u0000-\u001f\u007f-\u009f]*[^\s/\\\u0000-\u001f\u007f-\u009f])?$";
+
+/// A name of something of a tenant.
+pub(crate) fn name() -> serde_json::Value {
+    json!({ "type": "string", "minLength": 1, "maxLength": 128, "pattern": NAME })
+}
+
 /// A comma-separated list of words, each perhaps with a sign.
 pub(crate) fn words(sign: &str, words: &[&str]) -> serde_json::Value {
     let word = format!("{sign}({})", words.join("|"));

@@ -16,7 +16,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 use wire::{Code, Error};
 
-pub(crate) use self::common::{Form, specification, text, words};
+pub(crate) use self::common::{Form, name, specification, text, words};
 use crate::answer::id_of;
 use crate::{Access, Dialect, Route};
 
