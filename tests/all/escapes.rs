@@ -100,3 +100,76 @@ async fn neither_a_task_nor_a_session_comes_to_the_broker_or_to_what_others_have
     assert_eq!(control[1], 3, "{control}");
     kit.stop().await;
 }
+
+/// Each writes more than anybody wants to keep: as its result, as one line of its log, as a file, as many files.
+const TOO_MUCH: [(&str, &str, &str, &str); 4] = [
+    (
+        "result",
+        "head -c 536870912 /dev/zero",
+        "failed",
+        "the response has 536870912 bytes; 268435456 is the most",
+    ),
+    ("line", "head -c 268435456 /dev/zero | tr '\\\\0' x >&2", "completed", ""),
+    (
+        "file",
+        "cd $TASKLANE_WORKDIR; head -c 1073741824 /dev/zero > file || exit 5",
+        "failed",
+        "File size limit exceeded",
+    ),
+    (
+        "files",
+        "cd $TASKLANE_WORKDIR; for i in 1 2 3 4 5 6 7 8; do head -c 33554432 /dev/zero > $i; done",
+        "completed",
+        "",
+    ),
+];
+
+/// The bytes of all files below a folder.
+fn bytes_below(folder: &std::path::Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let sizes = entries.map(|entry| match entry.metadata() {
+        Ok(found) if found.is_dir() => bytes_below(&entry.path()),
+        Ok(found) => found.len(),
+        Err(_) => 0,
+    });
+    sizes.sum()
+}
+
+#[tokio::test]
+async fn too_much_of_anything_hurts_nobody_and_is_not_kept() {
+    let kit = Kit::start().await;
+    let http = &kit.http;
+    let mut manifest = "name = \"flood\"\nversion = \"1.0\"\nruntime = \"command\"\n".to_owned();
+    for (service, script, ..) in TOO_MUCH {
+        manifest += &format!("[services.{service}]\ncommand = [\"sh\", \"-c\", \"{script}\"]\n");
+    }
+    manifest += "[limits]\nfile_size = \"600m\"\n";
+    App { manifest: &manifest, files: &[] }.publish(http).await.expect(200);
+    tests::apps::noop_app(http, "noop").await;
+    let mut ids = Vec::new();
+    for (service, ..) in TOO_MUCH {
+        ids.push(http.create("flood", service, "").await);
+    }
+    // Meanwhile others go their way.
+    for _ in 0..5 {
+        let began = std::time::Instant::now();
+        let other = http.create("noop", "run", "x").await;
+        assert_eq!(http.until_ended(&other).await["state"], "completed");
+        assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+    }
+    for (id, (service, _, state, message)) in ids.iter().zip(TOO_MUCH) {
+        let task = http.until_ended(id).await;
+        assert_eq!(task["state"], state, "{service}: {task}");
+        let told = task["errorMessage"].as_str().unwrap_or_default();
+        assert!(told.contains(message), "{service}: {task}");
+    }
+    let log = http.get(&format!("/tasklane/v1/tasks/{}/logs?limit=1000", ids[1])).await.expect(200).text();
+    assert!(log.len() < 1 << 20, "{} bytes of one line are kept", log.len());
+    let work = kit.folder.path().join("data/work");
+    tests::wait::until("nothing of it is left on the disk", || async {
+        let left = bytes_below(&work);
+        if left < 1 << 20 { Ok(()) } else { Err(left) }
+    })
+    .await;
+    kit.stop().await;
+}

@@ -5,6 +5,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tests::Kit;
 use tests::apps::App;
+use tests::history::History;
 use tests::http::Http;
 use tests::process::serve;
 use tests::wait::until;
@@ -106,6 +107,48 @@ async fn a_runner_that_drains_ends_its_sessions_and_its_tasks_go_to_others() {
         };
         assert_eq!(message, expected, "{ended}");
     }
+    kit.stop().await;
+}
+
+#[tokio::test]
+async fn a_killed_runner_takes_its_sessions_along_and_their_tasks_have_one_result_elsewhere() {
+    let mut kit = Kit::start().await;
+    let history = History::follow(&kit.stack.settings.nats_url, &kit.stack.settings.keys).await;
+    kit.without(Function::Runner).await;
+    publish(&kit.http, "mortal", "").await;
+    let mut old = serve(&kit, Function::Runner);
+    let resting = run(&kit.http, "mortal", "pid", "").await;
+    let tasks =
+        [kit.http.create("mortal", "sleep", "4").await, kit.http.create("mortal", "sleep", "4").await];
+    for id in &tasks {
+        kit.http.until_state(id, &["running"]).await;
+    }
+    let pids = until("one runs in the session that was warm, and one in another", || async {
+        let shown = kit.http.get("/tasklane/v1/sessions").await.expect(200).json()["sessions"].clone();
+        let pids: Vec<i64> = shown.as_array().unwrap().iter().filter_map(|one| one["pid"].as_i64()).collect();
+        if pids.len() == 2 { Ok(pids) } else { Err(shown) }
+    })
+    .await;
+    old.kill().await;
+    until("no process of its sessions is left", || async {
+        let is_left = |pid: &&i64| std::fs::exists(format!("/proc/{pid}")).unwrap();
+        let left: Vec<&i64> = pids.iter().filter(is_left).collect();
+        if left.is_empty() { Ok(()) } else { Err(left) }
+    })
+    .await;
+    let _new = serve(&kit, Function::Runner);
+    for id in &tasks {
+        let task = kit.http.until_ended(id).await;
+        assert_eq!(task["state"], "completed", "{task}");
+        let answered: i64 = kit.http.response(id).await.expect(200).text().parse().unwrap();
+        assert!(!pids.contains(&answered), "the process that was killed has answered: {task}");
+        assert_eq!(history.task(id).unwrap().epoch.0, 2, "{task}");
+    }
+    history.until_ended(&tasks).await;
+    history.check();
+    let lost = format!("/pro/session-manager/v1/sessions/task/{}", resting["sessionId"].as_str().unwrap());
+    assert_eq!(kit.http.get(&lost).await.expect(200).json()["state"], "terminated");
+    kit.http.delete(&lost).await.expect(409);
     kit.stop().await;
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use keeper::Fence;
 use tempfile::TempDir;
 
-use crate::support::{Bench, end_of, run, start};
+use crate::support::{Bench, end_of, python, run, start};
 
 /// A place outside of the task's: a secret file, a folder to write into, a program.
 struct Outside {
@@ -85,6 +85,40 @@ async fn no_program_reaches_what_is_not_its_own() {
     assert_eq!(fs::read_to_string(outside.folder.path().join("file")).unwrap(), "untouched");
     assert_eq!(fs::read_dir(outside.folder.path()).unwrap().count(), 2);
     assert!(!Path::new("/etc/tasklane-escape").exists());
+}
+
+/// Copies a program that tells whose rights it has, makes it one that takes those of its owner, and executes it as
+/// somebody else.
+const SETUID: &str = "
+import os, shutil, subprocess, sys, tempfile
+folder = tempfile.mkdtemp(dir='/tmp')
+os.chmod(folder, 0o755)
+shutil.copy('/usr/bin/id', folder + '/id')
+os.chmod(folder + '/id', 0o4755)
+os.chdir('/')
+told = subprocess.run([folder + '/id', '-u'], preexec_fn=lambda: os.setuid(65534), capture_output=True, text=True)
+shutil.rmtree(folder)
+print(told.stdout.strip())
+";
+
+#[tokio::test]
+async fn a_program_with_the_rights_of_its_owner_gives_none_of_them() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("only root can make such a program, so it is not tried");
+        return;
+    }
+    let control = std::process::Command::new(python()).args(["-c", SETUID]).output().unwrap();
+    let outside = Outside::new();
+    let bench = Bench::new();
+    let mut launch = bench.python(SETUID);
+    launch.fence = Some(outside.fence());
+    assert_eq!(run(&launch).await.code, Some(0), "{}", bench.output());
+    assert_eq!(bench.output(), "65534\n");
+    assert_eq!(
+        String::from_utf8_lossy(&control.stdout),
+        "0\n",
+        "without a keeper it gives them: {control:?}"
+    );
 }
 
 /// Python; each ends well only if the kernel refused the call as such, before it looked at its arguments.
