@@ -103,3 +103,29 @@ async fn a_followed_log_does_not_keep_the_service_from_stopping() {
     kit.stop().await;
     assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
 }
+
+#[tokio::test]
+async fn a_followed_flood_gives_what_is_kept_of_it_and_no_line_twice() {
+    let kit = Kit::start().await;
+    shell_app(&kit.http, "flood", &[("run", "seq -f %099.0f 1 300000 >&2")]).await;
+    let id = kit.http.create("flood", "run", "").await;
+    let path = format!("/tasklane/v1/tasks/{id}/logs/tail");
+    let mut seen = Seen::default();
+    let mut connections = 0;
+    while !seen.ended {
+        let mut lines = connect(&kit, &path, &seen).await;
+        read(&mut lines, &mut seen, 3_999).await;
+        connections += 1;
+    }
+    assert!(connections > 2, "{connections}");
+    let whole = kit.http.get(&format!("/pro-api/v2/tasks/{id}/logs/download")).await.expect(200).text();
+    let kept: Vec<&str> =
+        whole.lines().filter_map(|line| line.get(24..)).filter(|text| text.len() == 99).collect();
+    assert!(
+        seen.texts.iter().zip(&seen.texts[1..]).all(|(one, next)| one < next),
+        "a line came twice or too early"
+    );
+    assert!(seen.texts == kept, "{} lines came, and {} are kept", seen.texts.len(), kept.len());
+    assert_eq!(seen.dropped, kept.len() < 300_000, "what is missing is told");
+    kit.stop().await;
+}
