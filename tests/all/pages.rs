@@ -139,9 +139,9 @@ async fn a_page_is_shown_to_its_owner_by_key_or_ticket_and_to_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_web_socket_passes_both_ways_and_ends_with_its_session() {
+async fn a_web_socket_passes_both_ways_keeps_its_page_and_ends_with_its_session() {
     let kit = Kit::start().await;
-    publish(&kit.http, "page", "5m").await;
+    publish(&kit.http, "page", "5s").await;
     let started = start(&kit.http, "page").await;
     let mut raw = Raw::connect(&kit.http).await;
     let headers = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
@@ -155,7 +155,7 @@ async fn a_web_socket_passes_both_ways_and_ends_with_its_session() {
     let answer = String::from_utf8(answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
     assert!(answer.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{answer}");
-    // Longer apart than a head may take: what passes now is no request.
+    // Longer apart than a head may take, since what passes now is no request; and longer than the idle time.
     for wait in [0, 11] {
         tokio::time::sleep(Duration::from_secs(wait)).await;
         let frame = [0x81, 0x85, 1, 2, 3, 4, b'h' ^ 1, b'e' ^ 2, b'l' ^ 3, b'l' ^ 4, b'o' ^ 1];

@@ -13,7 +13,8 @@ use crate::forward::Forward;
 use crate::socket::InRequest;
 
 /// How often a session is told that somebody still looks at its page, and asked whether it is still there for them.
-const USE_EVERY: Duration = Duration::from_secs(20);
+/// A page whose idle time is not longer than this would end under its visitor.
+const USE_EVERY: Duration = Duration::from_secs(2);
 
 /// The two sides, before they are upgraded.
 pub struct Relay {
