@@ -20,7 +20,7 @@ use crate::write::{NATS_TTL, REQUEST_SECONDS, WriteError};
 const CHUNK_BYTES: usize = 128 * 1024;
 /// Chunks fetched ahead; together with the chunk size this bounds what one body takes in memory to about a
 /// megabyte.
-const CHUNKS_AHEAD: usize = 8;
+const CHUNKS_AHEAD: usize = 4;
 /// Chunks of one part: half a megabyte, which fits one message in base64 too.
 const CHUNKS_OF_PART: usize = 4;
 const NATS_ROLLUP: &str = "Nats-Rollup";
