@@ -55,6 +55,11 @@ async fn while_one_process_fails_the_others_work_and_the_task_is_alive() {
         topics.publish_with_key("demo.p.in", &format!("key {key}"), key.to_string()).await;
         pids.push(out.next().await.split(' ').next().unwrap().to_owned());
     }
+    until("its process is seen", || async {
+        let told = status(&customer).await;
+        if told["processIsAlive"] == json!("true") { Ok(()) } else { Err(told) }
+    })
+    .await;
     let bad = "key 0".to_owned();
     let other = pids.iter().position(|pid| *pid != pids[0]).expect("two processes share the keys");
     let good = format!("key {other}");

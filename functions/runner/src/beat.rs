@@ -1,5 +1,5 @@
-//! The heartbeat: what this runner holds, several times a second. Its silence is how `schedule` knows that a
-//! runner is gone.
+//! The heartbeat: what this runner holds, several times a second and when a process starts or ends. Its silence
+//! is how `schedule` knows that a runner is gone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,9 @@ use crate::Runner;
 
 /// A fifth of the lease: four beats may be lost.
 const BEAT_EVERY: Duration = Duration::from_millis(RUNNER_LEASE_MS / 5);
+
+/// Processes that start by the hundred don't each make a beat.
+const BEATS_APART: Duration = Duration::from_millis(50);
 
 /// What does not change while a runner lives.
 #[derive(Clone)]
@@ -38,7 +41,10 @@ pub async fn beat(runner: Arc<Runner>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut heard = Instant::now();
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = runner.held.process_changed.notified() => tokio::time::sleep_until(heard + BEATS_APART).await,
+        }
         if !runner.broker.is_connected() {
             continue;
         }

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use domain::board::Held as HeldClaim;
 use domain::task::state::{InterruptKind, Runtime};
 use domain::{Activity, Epoch, SessionId, SessionKind, SessionOf, Task, TaskKey, Timestamp};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use wire::runner::Process;
 
 /// What a running task is asked to do. Later orders replace earlier ones, and each is stronger.
@@ -74,6 +74,8 @@ pub struct Held {
     places: u32,
     inner: Mutex<Inner>,
     count: watch::Sender<usize>,
+    /// Is told when a process starts or ends: who looks at a task then is not to wait for the next heartbeat.
+    pub process_changed: Notify,
 }
 
 fn process(task: &Task, now: Timestamp) -> Option<Process> {
@@ -100,7 +102,12 @@ impl Held {
     /// Nothing held, and so many places.
     pub fn new(places: u32) -> Self {
         let inner = Inner { slots: HashMap::new(), draining: false };
-        Self { places, inner: Mutex::new(inner), count: watch::Sender::new(0) }
+        Self {
+            places,
+            inner: Mutex::new(inner),
+            count: watch::Sender::new(0),
+            process_changed: Notify::new(),
+        }
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
@@ -197,6 +204,7 @@ impl Held {
                 (process.pid, process.started_at, process.activity) = (Some(pid), Some(at), Activity::Busy);
             }
         });
+        self.process_changed.notify_one();
     }
 
     /// A claim has no process at this moment.
@@ -206,6 +214,7 @@ impl Held {
                 (process.pid, process.activity) = (None, Activity::Starting);
             }
         });
+        self.process_changed.notify_one();
     }
 
     /// Nothing of the claim is left.
