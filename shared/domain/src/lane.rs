@@ -189,7 +189,6 @@ impl Lane {
     }
 
     /// How many of the places are taken by tasks that are not priority tasks.
-    #[cfg(test)]
     pub fn running_non_priority(&self) -> u32 {
         self.running_non_priority
     }

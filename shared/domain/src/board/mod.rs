@@ -1,6 +1,7 @@
 //! What `schedule` knows: every live task, every lane, every runner. A disposable picture, drawn from the
 //! change feed and the heartbeats; it decides who starts and what has to be repaired, and does no I/O.
 
+mod coming;
 mod due;
 mod questions;
 mod repair;
@@ -16,6 +17,7 @@ use crate::session::SessionOf;
 use crate::task::state::{InterruptKind, Runtime, Task, TaskState};
 use crate::task::transition::has_bodies;
 
+pub use coming::{Announcement, Reception};
 pub use questions::LaneLoad;
 pub use repair::{ASSIGN_GRACE_MS, RUNNER_LEASE_MS};
 use row::Row;
@@ -116,6 +118,8 @@ struct LaneState {
     limits: LaneLimits,
     /// Tasks whose time has not come.
     scheduled: u64,
+    /// Announced tasks that have to queue.
+    to_queue: u32,
     /// It is among the dirty lanes.
     dirty: bool,
 }
@@ -133,6 +137,10 @@ pub struct Board {
     active: HashSet<TaskKey>,
     deleted: HashSet<TaskKey>,
     due: due::Due,
+    /// Tasks whose records are being written.
+    coming: HashMap<TaskKey, coming::Coming>,
+    /// Whom to tell of those that came with their claim.
+    arrived: Vec<Action>,
     /// Own claims that failed, each with the time at which `repair` first saw it so.
     failed_claims: HashMap<TaskKey, Option<Millis>>,
     lanes: HashMap<String, LaneState>,
@@ -156,6 +164,9 @@ impl Board {
             return;
         }
         self.note_refusal(&key, &task);
+        if let Some(keeper) = self.let_come(&key) {
+            self.note_arrival(&key, keeper, &task);
+        }
         self.failed_claims.remove(&key);
         self.detach(&key);
         match task.state {
@@ -244,7 +255,9 @@ impl Board {
         state.limits = limits.unwrap_or_else(|| LaneLimits::of(name));
         let rows = &self.rows;
         let taken = rows.values().filter(|row| row.takes_place() && row.task.lane == name);
-        state.lane.recount(&state.limits, taken.map(|row| row.task.priority));
+        let kept = self.coming.values().filter(|coming| coming.runner.is_some() && coming.lane == name);
+        let priorities = taken.map(|row| row.task.priority).chain(kept.map(|coming| coming.priority));
+        state.lane.recount(&state.limits, priorities);
         self.mark_dirty(name);
     }
 
@@ -256,7 +269,9 @@ impl Board {
             (known.seen_at, known.refused, known.warm) = (now, false, warm);
             return;
         }
-        let load = self.rows.values().filter(|row| row.runner() == Some(beat.runner)).count() as u32;
+        let held = self.rows.values().filter(|row| row.runner() == Some(beat.runner)).count();
+        let kept = self.coming.values().filter(|coming| coming.runner == Some(beat.runner)).count();
+        let load = (held + kept) as u32;
         let (held_before, refused, told_drop_at) = (Vec::new(), false, None);
         let runner = Runner { beat, held_before, seen_at: now, load, warm, refused, told_drop_at };
         self.runners.insert(runner.beat.runner, runner);
@@ -267,6 +282,7 @@ impl Board {
         for runner in self.runners.values_mut() {
             runner.seen_at = now;
         }
+        self.forgive_coming(now);
         for key in &self.active {
             if let Some(row) = self.rows.get_mut(key) {
                 row.since = now;
@@ -276,10 +292,10 @@ impl Board {
 
     /// Decides who starts now. Every claim returned counts as running until `claimed` or `not_claimed`.
     pub fn admit(&mut self, now: Millis) -> Vec<Action> {
-        let mut actions = Vec::new();
+        let mut actions = std::mem::take(&mut self.arrived);
         while let Some(freest) = self.freest_runner(now) {
             let Some(key) = self.next_task() else { break };
-            let runner = self.warm_runner(&key, now).unwrap_or(freest);
+            let runner = self.warm_for(&key, now).unwrap_or(freest);
             self.detach(&key);
             if let Some(row) = self.rows.get_mut(&key) {
                 row.claiming = Some(runner);
@@ -311,13 +327,17 @@ impl Board {
 
     /// A runner with a free place and a warm session for this task, which is taken off its count. Nobody waits
     /// for one: where there is none, the freest runner starts a process.
-    fn warm_runner(&mut self, key: &TaskKey, now: Millis) -> Option<RunnerId> {
+    fn warm_for(&mut self, key: &TaskKey, now: Millis) -> Option<RunnerId> {
         let task = self.rows.get(key).map(|row| &row.task).filter(|task| task.runtime == Runtime::Session)?;
         let of = SessionOf::task(task);
-        let has_one = |runner: &&mut Runner| runner.warm.get(&of).is_some_and(|count| *count > 0);
+        self.warm_runner(&of, now)
+    }
+
+    fn warm_runner(&mut self, of: &SessionOf, now: Millis) -> Option<RunnerId> {
+        let has_one = |runner: &&mut Runner| runner.warm.get(of).is_some_and(|count| *count > 0);
         let fit = self.runners.values_mut().filter(|runner| runner.is_fit(now)).filter(has_one);
         let runner = fit.max_by_key(|runner| (runner.free(), runner.beat.runner))?;
-        if let Some(count) = runner.warm.get_mut(&of) {
+        if let Some(count) = runner.warm.get_mut(of) {
             *count -= 1;
         }
         Some(runner.beat.runner)

@@ -48,6 +48,7 @@ impl Board {
         }
         actions.extend(self.stale_claims(now));
         self.free_failed_claims(now);
+        self.forget_coming(now);
         self.rest_due(now);
         self.forget_runners(now);
         actions

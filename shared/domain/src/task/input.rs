@@ -13,6 +13,15 @@ use crate::time::Timestamp;
 pub enum Input {
     /// A caller asks for a new task; the record is complete but for its state.
     Create(Box<Task>),
+    /// The same, and `schedule` has kept a place for it: it is given to a runner in the same write.
+    CreateClaimed {
+        /// The record, complete but for its state.
+        task: Box<Task>,
+        /// The runner.
+        runner: RunnerId,
+        /// The session it will run in.
+        session: SessionId,
+    },
     /// `schedule` gives it to a runner.
     Claim {
         /// The runner.

@@ -16,6 +16,10 @@ pub(crate) use delete::has_bodies;
 
 /// Decides what an input makes of a task. `None` is a task that has no record.
 pub fn transition(task: Option<&Task>, input: &Input, now: Timestamp) -> Result<Change, Refusal> {
+    // Two steps in one write: whoever is told of changes is told of both.
+    if let (None, Input::CreateClaimed { task: new, runner, session }) = (task, input) {
+        return create_claimed(new, &Input::Claim { runner: *runner, session: *session }, now);
+    }
     let mut change = decide(task, input, now)?;
     if let Change::Write(next, _) = &mut change {
         next.updated_at = now;
@@ -24,10 +28,19 @@ pub fn transition(task: Option<&Task>, input: &Input, now: Timestamp) -> Result<
     Ok(change)
 }
 
+fn create_claimed(new: &Task, claim: &Input, now: Timestamp) -> Result<Change, Refusal> {
+    let created = transition(None, &Input::Create(Box::new(new.clone())), now)?;
+    match &created {
+        Change::Write(task, _) if task.state == TaskState::Queued => transition(Some(task), claim, now),
+        // One that has to wait for its time is created all the same.
+        Change::Write(..) | Change::Nothing => Ok(created),
+    }
+}
+
 fn decide(task: Option<&Task>, input: &Input, now: Timestamp) -> Result<Change, Refusal> {
     let Some(task) = task else {
         return match input {
-            Input::Create(new) => Ok(create::create(new, now)),
+            Input::Create(new) | Input::CreateClaimed { task: new, .. } => Ok(create::create(new, now)),
             Input::Claim { .. }
             | Input::Report { .. }
             | Input::Release { .. }
@@ -48,7 +61,7 @@ fn decide(task: Option<&Task>, input: &Input, now: Timestamp) -> Result<Change, 
         return Err(Refusal::NotFound);
     }
     match input {
-        Input::Create(new) => create::repeat(task, new),
+        Input::Create(new) | Input::CreateClaimed { task: new, .. } => create::repeat(task, new),
         Input::Claim { runner, session } => claim::claim(task, *runner, *session, now),
         Input::Report { epoch, report } => report::report(task, *epoch, report, now),
         Input::Release { epoch } => claim::release(task, *epoch, now),

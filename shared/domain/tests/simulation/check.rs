@@ -7,7 +7,7 @@ use domain::task::state::InterruptKind;
 use domain::{Epoch, Task, TaskKey, TaskState};
 
 /// What has to have happened in some world, or the simulation shows less than it claims.
-pub const SOMETIMES: [&str; 41] = [
+pub const SOMETIMES: [&str; 45] = [
     "a stale end was refused",
     "an end was reported again",
     "an end was accepted again",
@@ -49,6 +49,10 @@ pub const SOMETIMES: [&str; 41] = [
     "a paused task went on",
     "a running task was given up",
     "an ended task was superseded",
+    "a task was created with its claim",
+    "a task was announced twice",
+    "a task that came with its claim was assigned",
+    "a create died with its scheduler",
 ];
 
 #[derive(Default)]
@@ -74,7 +78,7 @@ impl Check {
 
     /// Judges one write.
     pub fn wrote(&mut self, old: Option<&Task>, new: &Task, input: &Input) {
-        let verdict = path(old, new)
+        let verdict = path(old, new, input)
             .and_then(|()| epochs(old, new, input))
             .and_then(|()| fenced(old, input))
             .and_then(|()| kept(old, new))
@@ -156,12 +160,13 @@ impl Check {
 }
 
 /// The history of a record is a path of the state machine.
-fn path(old: Option<&Task>, new: &Task) -> Result<(), String> {
+fn path(old: Option<&Task>, new: &Task, input: &Input) -> Result<(), String> {
     use TaskState::{
         Assigned, Broken, Completed, Deleted, Failed, Paused, Queued, Running, Scheduled, Stopped,
     };
     let Some(old) = old else {
-        let born = matches!(new.state, Queued | Scheduled);
+        let claimed = matches!(input, Input::CreateClaimed { .. });
+        let born = matches!((new.state, claimed), (Queued | Scheduled, false) | (Assigned | Scheduled, true));
         return if born { Ok(()) } else { Err(format!("born as {:?}", new.state)) };
     };
     let legal: &[TaskState] = match old.state {
@@ -189,7 +194,12 @@ fn path(old: Option<&Task>, new: &Task) -> Result<(), String> {
 /// The epoch rises by one with each claim and never otherwise.
 fn epochs(old: Option<&Task>, new: &Task, input: &Input) -> Result<(), String> {
     let before = old.map_or(Epoch(0), |old| old.epoch);
-    let expected = if matches!(input, Input::Claim { .. }) { before.next() } else { before };
+    let is_claim = match input {
+        Input::Claim { .. } => true,
+        Input::CreateClaimed { .. } => new.state == TaskState::Assigned,
+        _ => false,
+    };
+    let expected = if is_claim { before.next() } else { before };
     if new.epoch == expected { Ok(()) } else { Err(format!("epoch {before} became {}", new.epoch)) }
 }
 

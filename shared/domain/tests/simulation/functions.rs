@@ -1,9 +1,10 @@
 //! The functions that move a task: each reads the record, asks `transition`, and writes by compare-and-set.
 //! Between the read and the write anything may happen.
 
+use domain::board::{Announcement, Reception};
 use domain::task::input::{Change, Effect, Input, Refusal, Report};
 use domain::task::transition::transition;
-use domain::{Epoch, RunnerId, Task, TaskKey, TaskState};
+use domain::{Epoch, RunnerId, SessionId, Task, TaskKey, TaskState};
 
 use crate::faults::Plant;
 use crate::runner::{ToRunner, Told};
@@ -16,6 +17,15 @@ pub struct Operation {
     pub key: TaskKey,
     pub input: Input,
     pub asker: Asker,
+    /// The scheduler that keeps a place for the task that is created, in which of its lives. A create shares a process
+    /// with the scheduler that it asks, so it dies with it.
+    pub keeper: Option<(usize, u64)>,
+}
+
+impl Operation {
+    pub fn new(key: TaskKey, input: Input, asker: Asker) -> Self {
+        Self { key, input, asker, keeper: None }
+    }
 }
 
 /// Who wants an answer.
@@ -31,7 +41,8 @@ pub enum Asker {
 }
 
 impl World {
-    pub fn operate(&mut self, operation: Operation) {
+    pub fn operate(&mut self, mut operation: Operation) {
+        self.announce(&mut operation);
         let current = self.store.get(&operation.key).map(|(revision, task)| (revision, task.clone()));
         if let (Plant::NoEpochCheck, Some((revision, task))) = (self.plant, &current)
             && let Some(next) = whatever_the_epoch(task, &operation.input)
@@ -45,16 +56,54 @@ impl World {
                 self.after(pause, Event::Commit(operation, revision, next, effects));
             }
             Ok(Change::Nothing) => {
+                let operation = self.withdraw(operation);
                 if matches!(operation.asker, Asker::Runner(_, _, true)) {
                     self.check.saw("an end was accepted again");
                 }
                 self.answer(&operation, Ok(()));
             }
-            Err(refusal) => self.answer(&operation, Err(refusal)),
+            Err(refusal) => {
+                let operation = self.withdraw(operation);
+                self.answer(&operation, Err(refusal));
+            }
         }
     }
 
+    /// A create asks the scheduler of its process, if there is one, for a place.
+    fn announce(&mut self, operation: &mut Operation) {
+        let Input::Create(task) = &operation.input else { return };
+        let number = self.random.below(self.schedulers.len() as u64) as usize;
+        if self.random.chance(300) || !self.is_awake(number) {
+            return;
+        }
+        let scheduler = &mut self.schedulers[number];
+        match scheduler.board.announce(Announcement::of(task), self.now) {
+            Reception::Place(runner) => {
+                self.check.saw("a task was created with its claim");
+                let session = SessionId(self.random.id());
+                let task = task.clone();
+                operation.input = Input::CreateClaimed { task, runner, session };
+            }
+            Reception::Queue => {}
+            Reception::Known => return self.check.saw("a task was announced twice"),
+        }
+        operation.keeper = Some((number, self.schedulers[number].life));
+    }
+
+    /// What was announced does not come: it is there, or is refused.
+    fn withdraw(&mut self, operation: Operation) -> Operation {
+        if let Some((number, life)) = operation.keeper
+            && self.lives(number, life)
+        {
+            self.schedulers[number].board.withdraw(&operation.key);
+        }
+        plain(operation)
+    }
+
     pub fn commit(&mut self, operation: Operation, revision: u64, task: Task, effects: &[Effect]) {
+        if operation.keeper.is_some_and(|(number, life)| !self.lives(number, life)) {
+            return self.check.saw("a create died with its scheduler");
+        }
         match self.write(revision, task.clone(), &operation.input) {
             Written::Done(_) => {
                 self.do_effects(&task, effects);
@@ -62,9 +111,13 @@ impl World {
             }
             Written::Conflict => {
                 self.check.saw("a function met a conflict");
+                let operation = self.withdraw(operation);
                 self.after(1, Event::Asked(operation));
             }
-            Written::Unknown => self.ask_again(operation),
+            Written::Unknown => {
+                let operation = plain(operation);
+                self.ask_again(operation);
+            }
         }
     }
 
@@ -93,11 +146,10 @@ impl World {
                     let told = Told::Drop(task.key(), *epoch);
                     self.send(Event::Runner(*runner, ToRunner::Told(told)));
                 }
-                Effect::RemoveBodies => self.send(Event::Asked(Operation {
-                    key: task.key(),
-                    input: Input::BodiesRemoved,
-                    asker: Asker::Nobody,
-                })),
+                Effect::RemoveBodies => {
+                    let removed = Operation::new(task.key(), Input::BodiesRemoved, Asker::Nobody);
+                    self.send(Event::Asked(removed));
+                }
             }
         }
     }
@@ -124,6 +176,15 @@ impl World {
             }
         }
     }
+}
+
+/// As it was asked, before it was announced.
+fn plain(operation: Operation) -> Operation {
+    let input = match operation.input {
+        Input::CreateClaimed { task, .. } => Input::Create(task),
+        input => input,
+    };
+    Operation { input, keeper: None, ..operation }
 }
 
 /// The planted bug: what a `report` would write that does not compare epochs.

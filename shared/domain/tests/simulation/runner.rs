@@ -227,7 +227,7 @@ impl World {
         if self.now >= runner.cut_until {
             let is_end = matches!(report, Report::Ended(_) | Report::GivenBack);
             let asker = Asker::Runner(runner.id, epoch, is_end);
-            self.send(Event::Asked(Operation { key, input: Input::Report { epoch, report }, asker }));
+            self.send(Event::Asked(Operation::new(key, Input::Report { epoch, report }, asker)));
         }
     }
 

@@ -20,7 +20,7 @@ const DEAF_AFTER_MS: Millis = 1_000;
 
 pub struct Scheduler {
     pub board: Board,
-    life: u64,
+    pub life: u64,
     up: bool,
     pub asleep_until: Millis,
     ticked_at: Millis,
@@ -122,6 +122,15 @@ impl World {
         }
     }
 
+    pub fn lives(&self, number: usize, life: u64) -> bool {
+        self.schedulers[number].life == life
+    }
+
+    pub fn is_awake(&self, number: usize) -> bool {
+        let scheduler = &self.schedulers[number];
+        scheduler.up && self.now >= scheduler.asleep_until
+    }
+
     fn draw_the_board(&mut self, number: usize) {
         let scheduler = &mut self.schedulers[number];
         scheduler.up = true;
@@ -179,18 +188,21 @@ impl World {
 
     fn admit(&mut self, number: usize) {
         for action in self.schedulers[number].board.admit(self.now) {
+            if let Action::TellAssign(key, runner) = action {
+                self.check.saw("a task that came with its claim was assigned");
+                self.assign(number, &key, runner);
+                continue;
+            }
             self.act_on(number, action);
         }
     }
 
     fn act_on(&mut self, number: usize, action: Action) {
-        let life = self.schedulers[number].life;
         match action {
             Action::Claim(key, runner) => self.claim_for(number, key, runner),
             Action::TellAssign(key, runner) => {
                 self.check.saw("an assignment was sent again");
-                let task = Box::new(self.record(number, &key).1);
-                self.tell_runner(runner, Told::Assign(task, number, life));
+                self.assign(number, &key, runner);
             }
             Action::TellInterrupt(key, runner) => {
                 self.check.saw("an interrupt was sent again");
@@ -214,6 +226,12 @@ impl World {
                 self.ask(key, Input::BodiesRemoved);
             }
         }
+    }
+
+    fn assign(&mut self, number: usize, key: &TaskKey, runner: RunnerId) {
+        let task = Box::new(self.record(number, key).1);
+        let life = self.schedulers[number].life;
+        self.tell_runner(runner, Told::Assign(task, number, life));
     }
 
     /// The record as the board has it, or from the store if the board has it without its body.
@@ -276,6 +294,6 @@ impl World {
     }
 
     fn ask(&mut self, key: TaskKey, input: Input) {
-        self.send(Event::Asked(Operation { key, input, asker: Asker::Nobody }));
+        self.send(Event::Asked(Operation::new(key, input, Asker::Nobody)));
     }
 }

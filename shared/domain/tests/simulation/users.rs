@@ -82,7 +82,7 @@ impl World {
     fn ask_for(&mut self, request: usize) {
         let task = self.requests[request].task.clone();
         let asker = Asker::User(request);
-        self.send(Event::Asked(Operation { key: task.key(), input: Input::Create(Box::new(task)), asker }));
+        self.send(Event::Asked(Operation::new(task.key(), Input::Create(Box::new(task)), asker)));
         self.after(1_000, Event::User(ToUser::AskAgain(request)));
     }
 
@@ -99,14 +99,14 @@ impl World {
         };
         let task = Task { request_digest: "another".into(), ..self.requests[request].task.clone() };
         let input = Input::Create(Box::new(task.clone()));
-        self.send(Event::Asked(Operation { key: task.key(), input, asker: Asker::OtherUser }));
+        self.send(Event::Asked(Operation::new(task.key(), input, Asker::OtherUser)));
     }
 
     fn ask_about_any(&mut self, input: Input) {
         if let Some(request) = self.any_request() {
             let key = self.requests[request].task.key();
             self.note(|_| format!("a user wants {input:?} for {}", short(&key)));
-            self.send(Event::Asked(Operation { key, input: input.clone(), asker: Asker::Nobody }));
+            self.send(Event::Asked(Operation::new(key, input.clone(), Asker::Nobody)));
         }
     }
 
@@ -126,7 +126,7 @@ impl World {
         let end = keys.into_iter().map(|key| (key, Input::Interrupt(InterruptKind::Execution)));
         let resume = held_back.into_iter().map(|key| (key, Input::Amend(on.clone())));
         for (key, input) in end.chain(resume).collect::<Vec<_>>() {
-            self.after(1, Event::Asked(Operation { key, input, asker: Asker::Nobody }));
+            self.after(1, Event::Asked(Operation::new(key, input, Asker::Nobody)));
         }
         self.after(500, Event::User(ToUser::EndTheEndless));
     }

@@ -20,6 +20,7 @@ pub enum Epochs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum In {
     CreateAgain,
+    CreateClaimed,
     CreateOtherRequest,
     CreateOtherUser,
     Claim,
@@ -53,6 +54,7 @@ impl In {
     pub fn all() -> Vec<Self> {
         let mut all = vec![
             Self::CreateAgain,
+            Self::CreateClaimed,
             Self::CreateOtherRequest,
             Self::CreateOtherUser,
             Self::Claim,
@@ -92,6 +94,9 @@ impl In {
         let amend = Input::Amend;
         match self {
             Self::CreateAgain => Input::Create(Box::new(fresh())),
+            Self::CreateClaimed => {
+                Input::CreateClaimed { task: Box::new(fresh()), runner: runner(2), session: session(2) }
+            }
             Self::CreateOtherRequest => {
                 Input::Create(Box::new(Task { request_digest: "other".into(), ..fresh() }))
             }
@@ -184,6 +189,7 @@ const NO_STREAM: Outcome = Refused(NotAStream);
 const TABLE: &[Row] = &[
     //                          no record          scheduled          queued             assigned           running            paused             stopped            completed          failed             broken             deleted
     (In::CreateAgain,         [Moves(Queued),     Nothing,           Nothing,           Nothing,           Nothing,           Nothing,           Nothing,           Nothing,           Nothing,           Nothing,           GONE]),
+    (In::CreateClaimed,       [Moves(Assigned),   Nothing,           Nothing,           Nothing,           Nothing,           Nothing,           Nothing,           Nothing,           Nothing,           Nothing,           GONE]),
     (In::CreateOtherRequest,  [Moves(Queued),     TAKEN,             TAKEN,             TAKEN,             TAKEN,             TAKEN,             TAKEN,             TAKEN,             TAKEN,             TAKEN,             GONE]),
     (In::CreateOtherUser,     [Moves(Queued),     TAKEN,             TAKEN,             TAKEN,             TAKEN,             TAKEN,             TAKEN,             TAKEN,             TAKEN,             TAKEN,             GONE]),
     (In::Claim,               [GONE,              BUSY,              Moves(Assigned),   BUSY,              BUSY,              BUSY,              BUSY,              ENDED,             ENDED,             ENDED,             GONE]),
@@ -285,7 +291,7 @@ fn every_input_in_every_state_has_the_outcome_of_the_table() {
         assert_eq!(outcome(got), expected, "{circumstance:?} {:?} {input:?}", task.state);
         cases += 1;
     });
-    assert_eq!(cases, 5 * 10 * 50);
+    assert_eq!(cases, 5 * 10 * 51);
     for input in In::all() {
         let got = outcome(&transition(None, &input.input(), NOW));
         assert_eq!(got, expected(Circumstance::Plain, None, input), "no record, {input:?}");
