@@ -3,8 +3,11 @@
 
 use std::path::Path;
 use std::process::Output;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use domain::Task;
+use http::Method;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
@@ -81,6 +84,51 @@ async fn killed_and_started_again(class: &str) {
     all_completed_once(&dev.http, &after, &ids).await;
     let held = dev.http.response(&ids[0]).await.text();
     assert_eq!(held, "hold done at attempt 2\n", "the one that ran was taken over");
+    stopped_in_order(&mut dev, Signal::SIGTERM, &data).await;
+}
+
+/// How many tasks are created at once, and how many are acknowledged before the end.
+const CREATORS: usize = 4;
+const ACKNOWLEDGED: usize = 60;
+
+/// Creates tasks until the service is gone; those that were acknowledged count.
+async fn create_until_killed(http: Http, acknowledged: Arc<Mutex<Vec<String>>>) {
+    for number in 0.. {
+        let created = http.send(Method::POST, "/pro-api/v2/tasks/work/run", &[], format!("{number}\n")).await;
+        let Ok(answer) = created else { return };
+        let id = answer.expect(200).json()["id"].as_str().unwrap().to_owned();
+        acknowledged.lock().unwrap().push(id);
+    }
+}
+
+#[tokio::test]
+async fn tasks_that_were_created_with_their_claims_outlive_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut dev = Dev::start(&data, &["--durability", "strict"]).await;
+    let before = history(&dev, &data).await;
+    shell_app(&dev.http, "work", &[("run", WORK)]).await;
+    dev.http.patch("/tasklane/v1/lanes/tasks.demo", json!({"max_running": 16}).to_string()).await.expect(200);
+    let acknowledged = Arc::<Mutex<Vec<String>>>::default();
+    let create = || tokio::spawn(create_until_killed(dev.http.clone(), Arc::clone(&acknowledged)));
+    let creators: Vec<_> = (0..CREATORS).map(|_| create()).collect();
+    until("many are acknowledged", || async {
+        let many = acknowledged.lock().unwrap().len();
+        if many >= ACKNOWLEDGED { Ok(()) } else { Err(many) }
+    })
+    .await;
+    dev.program.kill_group().await;
+    for creator in creators {
+        creator.await.unwrap();
+    }
+    before.check();
+    let at_once = |task: &Task| task.assigned_at == Some(task.created_at);
+    assert!(before.tasks().iter().any(at_once), "none was created with its claim");
+
+    let mut dev = Dev::start(&data, &["--durability", "strict"]).await;
+    let after = history(&dev, &data).await;
+    let ids = std::mem::take(&mut *acknowledged.lock().unwrap());
+    all_completed_once(&dev.http, &after, &ids).await;
     stopped_in_order(&mut dev, Signal::SIGTERM, &data).await;
 }
 

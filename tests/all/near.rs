@@ -4,12 +4,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use broker::{Bucket, Feed, News};
 use domain::lane::LaneLimits;
+use http::Method;
 use serde_json::json;
 use tests::Kit;
 use tests::apps::noop_app;
+use tests::history::History;
+use tests::wait::within;
 use wire::Function;
 use wire::topology::LANES;
 
@@ -53,6 +57,61 @@ async fn replicas_come_and_go_and_no_call_between_them_is_lost() {
         }
     }
     assert!(count >= CLIENTS, "{count}");
+    kit.stop().await;
+}
+
+/// As `dev` has them: one of each function, in one process.
+async fn near_kit() -> Kit {
+    Kit::start_with(|options| (options.near, options.replicas) = (true, 1)).await
+}
+
+#[tokio::test]
+async fn a_task_that_may_start_at_once_is_created_with_its_claim() {
+    let kit = near_kit().await;
+    let history = History::follow(&kit.stack.settings.nats_url, &kit.stack.settings.keys).await;
+    noop_app(&kit.http, "noop").await;
+    let lane = "/tasklane/v1/lanes/tasks.demo";
+    for (max_running, at_once) in [(1, false), (4, true), (0, false), (4, true)] {
+        kit.http.patch(lane, json!({ "max_running": max_running }).to_string()).await.expect(200);
+        let created = kit.http.post("/pro-api/v2/tasks/noop/run", "body").await.expect(200).json();
+        let id = created["id"].as_str().unwrap().to_owned();
+        assert_eq!((&created["state"], &created["queueTime"]), (&json!("queued"), &json!(0.0)), "{created}");
+        if max_running == 0 {
+            assert_eq!(kit.http.task(&id).await["state"], "queued", "nothing of the lane runs");
+            kit.http.patch(lane, json!({ "max_running": 1 }).to_string()).await.expect(200);
+        }
+        assert_eq!(kit.http.until_ended(&id).await["state"], "completed");
+        history.until_ended(std::slice::from_ref(&id)).await;
+        let record = history.task(&id).unwrap();
+        let claimed_when_created = record.assigned_at == Some(record.created_at);
+        assert_eq!((claimed_when_created, record.epoch.0), (at_once, 1), "limit {max_running}: {record:?}");
+    }
+    history.check();
+    kit.stop().await;
+}
+
+/// A create that is repeated keeps no second place, or three of these would fill the lane.
+#[tokio::test]
+async fn a_repeated_create_leaves_the_lane_as_it_is() {
+    let kit = near_kit().await;
+    noop_app(&kit.http, "noop").await;
+    let path = "/pro-api/v2/tasks/noop/run";
+    let first = kit.http.send(Method::POST, path, &[("idempotency-key", "once")], "body").await.unwrap();
+    let first = first.expect(200).json();
+    kit.http.until_ended(first["id"].as_str().unwrap()).await;
+    for _ in 0..8 {
+        let again = kit.http.send(Method::POST, path, &[("idempotency-key", "once")], "body").await.unwrap();
+        assert_eq!(again.expect(200).json()["id"], first["id"]);
+        let other = kit.http.send(Method::POST, path, &[("idempotency-key", "once")], "other").await.unwrap();
+        assert_eq!(other.status, 422, "{}", other.text());
+    }
+    // Long before a place is given up whose task never came.
+    within(Duration::from_secs(10), "nothing counts as running", || async {
+        let lanes = kit.http.get("/tasklane/v1/lanes").await.expect(200).json()["lanes"].clone();
+        let running = lanes.as_array().unwrap().iter().find(|lane| lane["name"] == "tasks.demo");
+        if running.is_some_and(|lane| lane["running"] == 0) { Ok(()) } else { Err(lanes) }
+    })
+    .await;
     kit.stop().await;
 }
 

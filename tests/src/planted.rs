@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use broker::{Bucket, Feed, Known, News, Tasks, WriteError};
-use domain::board::{Action, Board};
+use domain::board::{Action, Board, Reception};
 use domain::task::input::Input;
 use domain::{SessionId, Task, TaskId, TaskKey};
 use serde_json::json;
@@ -178,6 +178,8 @@ async fn schedule(context: Context) -> Result<(), RunError> {
                 ScheduleReply::Waiting(board.lock().unwrap().waiting(&key, 0))
             }
             ScheduleRequest::Lanes => ScheduleReply::Lanes(Vec::new()),
+            ScheduleRequest::Announce(_) => ScheduleReply::Announced(Reception::Queue),
+            ScheduleRequest::Withdraw { .. } => ScheduleReply::Withdrawn,
         };
         async move { Ok(waiting) }
     })

@@ -46,7 +46,7 @@ impl Create {
                 Err(error) => tracing::warn!(%error, "a created task could not be waited for"),
             }
         }
-        Ok(replies::Task { repeated, ..replies::Task::new(Summary::from(&task), clock::now()) })
+        Ok(replies::Task { repeated, ..replies::Task::new(Summary::from(&task.taken_in()), clock::now()) })
     }
 
     /// The same, with the task as it lies in the broker.

@@ -1,5 +1,6 @@
 //! `create`: takes tasks in. Once it has answered, the task is in the broker and is never lost.
 
+mod announce;
 mod door;
 mod gauge;
 mod identity;
@@ -13,12 +14,13 @@ mod workflows;
 use std::sync::Arc;
 
 use broker::body::Bodies;
+use broker::tasks::{Applied, ApplyError};
 use broker::{Broker, Bucket, Known, Tasks, View};
 use domain::access::rights_on;
 use domain::lane::{JOBS, LaneLimits, PRIORITY_DEFAULT, PRIORITY_FIRST, PRIORITY_LAST};
 use domain::payload::INLINE_BYTES_MAX;
 use domain::task::hook::Events;
-use domain::task::input::{Input, Refusal};
+use domain::task::input::Refusal;
 use domain::task::state::{Origin, POSITION_DEFAULT, Phase, Runtime};
 use domain::task::workflow::Workflow;
 use domain::{Caller, Epoch, Right, Task, TaskId, TaskKey, TaskState};
@@ -153,14 +155,18 @@ impl Create {
                 None => request.id,
             };
             let key = TaskKey::new(&request.caller.tenant, task.id);
-            let input = Input::Create(Box::new(task.clone()));
-            match self.tasks.apply(&key, &input, clock::now(), Known::Absent).await {
+            let announced = self.announce(task.clone()).await;
+            let applied = self.tasks.apply(&key, &announced.input, clock::now(), Known::Absent).await;
+            // What became of a write that the broker did not answer is not known, so its place is kept for a while.
+            if matches!(&applied, Ok(Applied { written: false, .. }) | Err(ApplyError::Refused(_))) {
+                self.withdraw(key, &announced).await;
+            }
+            match applied {
                 Ok(applied) => {
                     self.room.taken(&applied.task);
                     return Ok(CreateReply { repeated: !applied.written, task: applied.task });
                 }
-                Err(broker::tasks::ApplyError::Refused(Refusal::NotFound))
-                    if request.idempotency_key.is_some() => {}
+                Err(ApplyError::Refused(Refusal::NotFound)) if request.idempotency_key.is_some() => {}
                 Err(error) => return Err(error.into()),
             }
         }

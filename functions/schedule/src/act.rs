@@ -56,7 +56,8 @@ impl Actor {
         match action {
             Action::Claim(key, runner) => self.claim(key, runner, known, now).await,
             Action::TellAssign(key, _) => {
-                let Some((_, task)) = self.tasks.get(&key).await? else { return Ok(()) };
+                let known = if known.is_some() { known } else { self.tasks.get(&key).await? };
+                let Some((_, task)) = known else { return Ok(()) };
                 if task.state.is_active() {
                     self.assign(task).await;
                 }

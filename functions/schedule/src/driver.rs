@@ -1,5 +1,6 @@
 //! Feeds the board and has its decisions carried out.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use broker::tasks::numbered;
@@ -19,7 +20,7 @@ use wire::{names, subjects};
 
 use crate::act::{Actor, Outcome};
 use crate::ticker::Ticker;
-use crate::{SharedBoard, lanes};
+use crate::{Acting, SharedBoard, lanes};
 
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
 const GAUGE_EVERY: Duration = Duration::from_secs(1);
@@ -30,7 +31,12 @@ const DEAF_MS: u64 = 1_000;
 const NEWS_AT_ONCE: usize = 512;
 
 /// Follows everything and acts while the lease is held, until it is stopped.
-pub async fn drive(context: Context, board: SharedBoard, ticks: Ticks) -> Result<(), RunError> {
+pub async fn drive(
+    context: Context,
+    board: SharedBoard,
+    acting: Acting,
+    ticks: Ticks,
+) -> Result<(), RunError> {
     let broker = &context.broker;
     let lease = Lease::compete(broker, context.stop.clone()).map_err(RunError::from_text)?;
     let mut tasks = Feed::follow(Tasks::new(broker).bucket());
@@ -41,6 +47,7 @@ pub async fn drive(context: Context, board: SharedBoard, ticks: Ticks) -> Result
     let mut driver = Driver {
         board,
         ticks,
+        acting,
         actor: Actor::new(broker.clone(), outcome),
         caught_up: false,
         held: false,
@@ -84,6 +91,7 @@ pub async fn drive(context: Context, board: SharedBoard, ticks: Ticks) -> Result
 struct Driver {
     board: SharedBoard,
     ticks: Ticks,
+    acting: Acting,
     actor: Actor,
     caught_up: bool,
     held: bool,
@@ -167,12 +175,18 @@ impl Driver {
 
     fn admit(&mut self) {
         let now = self.ticks.millis();
-        if !self.held || !self.caught_up || now < self.pause_until {
+        let acts = self.held && self.caught_up && now >= self.pause_until;
+        self.acting.store(acts, Ordering::Release);
+        if !acts {
             return;
         }
         let Ok(mut board) = self.board.lock() else { return };
         for action in board.admit(now) {
-            let known = if let Action::Claim(key, _) = &action { board.record(key) } else { None };
+            let known = if let Action::Claim(key, _) | Action::TellAssign(key, _) = &action {
+                board.record(key)
+            } else {
+                None
+            };
             let known = known.map(|(revision, task)| (revision, task.clone()));
             self.actor.begin(action, known);
         }

@@ -5,9 +5,10 @@ mod act;
 mod driver;
 mod ticker;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use domain::board::{Board, LaneLoad};
+use domain::board::{Board, LaneLoad, Reception};
 use service::clock::Ticks;
 use service::{Context, RunError, serve};
 use wire::Error;
@@ -15,26 +16,43 @@ use wire::calls::schedule::{LaneStatus, ScheduleReply, ScheduleRequest};
 
 /// The board, shared between the driver that changes it and the calls that ask it.
 type SharedBoard = Arc<Mutex<Board>>;
+/// Whether this replica decides at this moment.
+type Acting = Arc<AtomicBool>;
 
 /// Serves until it is stopped; then gives the lease away, so that another replica acts at once.
 pub async fn run(context: Context) -> Result<(), RunError> {
-    let board = SharedBoard::default();
+    let (board, acting) = (SharedBoard::default(), Acting::default());
     let ticks = Ticks::begin();
-    let driver = tokio::spawn(driver::drive(context.clone(), Arc::clone(&board), ticks));
+    let driver = driver::drive(context.clone(), Arc::clone(&board), Arc::clone(&acting), ticks);
+    let driver = tokio::spawn(driver);
     let served = serve(&context, move |request| {
-        let board = Arc::clone(&board);
-        async move { handle(&board, ticks, &request) }
+        let answer = handle(&board, &acting, ticks, request);
+        async move { answer }
     })
     .await;
     driver.await.map_err(RunError::from_text)??;
     served
 }
 
-fn handle(board: &SharedBoard, ticks: Ticks, request: &ScheduleRequest) -> Result<ScheduleReply, Error> {
-    let board = board.lock().map_err(|_| Error::internal("the board is broken"))?;
+fn handle(
+    board: &SharedBoard,
+    acting: &Acting,
+    ticks: Ticks,
+    request: ScheduleRequest,
+) -> Result<ScheduleReply, Error> {
+    let mut board = board.lock().map_err(|_| Error::internal("the board is broken"))?;
     Ok(match request {
-        ScheduleRequest::Waiting { key } => ScheduleReply::Waiting(board.waiting(key, ticks.millis())),
+        ScheduleRequest::Waiting { key } => ScheduleReply::Waiting(board.waiting(&key, ticks.millis())),
         ScheduleRequest::Lanes => ScheduleReply::Lanes(lanes(&board)),
+        ScheduleRequest::Announce(announced) => ScheduleReply::Announced(if acting.load(Ordering::Acquire) {
+            board.announce(announced, ticks.millis())
+        } else {
+            Reception::Queue
+        }),
+        ScheduleRequest::Withdraw { key } => {
+            board.withdraw(&key);
+            ScheduleReply::Withdrawn
+        }
     })
 }
 

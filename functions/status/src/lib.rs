@@ -240,10 +240,8 @@ impl Status {
 
     /// Why it waits is told where it can be: an answer without the reason beats no answer.
     async fn waiting(&self, key: &TaskKey) -> Option<domain::lane::Waiting> {
-        match self.broker.call(&ScheduleRequest::Waiting { key: key.clone() }).await {
-            Ok(ScheduleReply::Waiting(waiting)) => waiting,
-            Ok(ScheduleReply::Lanes(_)) | Err(_) => None,
-        }
+        let reply = self.broker.call(&ScheduleRequest::Waiting { key: key.clone() }).await;
+        if let Ok(ScheduleReply::Waiting(waiting)) = reply { waiting } else { None }
     }
 
     async fn list(&self, caller: &Caller, mut query: Query) -> Result<Page, Error> {

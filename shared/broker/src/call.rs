@@ -61,6 +61,17 @@ impl Broker {
         }
     }
 
+    /// Calls a function of this process, and nobody else: `None` where there is none, or it does not answer in time.
+    pub async fn call_near<C: Call>(&self, call: &C, deadline: Duration) -> Option<Result<C::Reply, Error>> {
+        let payload = Bytes::from(serde_json::to_vec(call).ok()?);
+        let answered = self.hand(&subjects::function(C::FUNCTION), &payload)?;
+        let answer = tokio::time::timeout(deadline, answered).await.ok()?.ok()?;
+        match serde_json::from_slice(&answer).ok()? {
+            Answer::Ok(reply) => Some(Ok(reply)),
+            Answer::Err(error) => Some(Err(error)),
+        }
+    }
+
     /// Asks whether a function is up.
     pub async fn ping(&self, function: Function) -> bool {
         let request = async_nats::Request::new().timeout(Some(Duration::from_secs(1)));

@@ -56,7 +56,7 @@ pub(super) struct Coming {
 }
 
 /// Whether a task may start without queueing. Nobody may be overtaken, so nobody may wait and nobody may be on the way
-/// who has to. Tasks that other processes create are not announced here; for them a quarter of the lane is left free.
+/// who has to. What other processes create is not announced here; for that a quarter of the lane is left free.
 fn may_start_at_once(state: &LaneState, priority: u8) -> bool {
     let LaneState { lane, limits, .. } = state;
     let left_free = limits.max_running.div_ceil(4);

@@ -8,6 +8,7 @@ use crate::fixtures::{body, numbered, runner};
 use crate::payload::{Payload, Place};
 
 mod claims;
+mod coming;
 mod due;
 mod model;
 mod repairs;

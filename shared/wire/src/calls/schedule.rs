@@ -1,6 +1,7 @@
-//! Calls to `schedule`: why a task waits, and how full the lanes are.
+//! Calls to `schedule`: why a task waits, how full the lanes are, and whether a new task may start at once.
 
 use domain::TaskKey;
+use domain::board::{Announcement, Reception};
 use domain::lane::{LaneLimits, Waiting};
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,14 @@ pub enum ScheduleRequest {
     },
     /// How full is each lane?
     Lanes,
+    /// A task is about to be created: may it be given to a runner in the same write? Asked within one process only, so
+    /// that who creates and who keeps the place live and die together.
+    Announce(Announcement),
+    /// An announced task will not come.
+    Withdraw {
+        /// Which.
+        key: TaskKey,
+    },
 }
 
 /// What `schedule` replies.
@@ -28,6 +37,10 @@ pub enum ScheduleReply {
     Waiting(Option<Waiting>),
     /// The lanes by name.
     Lanes(Vec<LaneStatus>),
+    /// How the task is received.
+    Announced(Reception),
+    /// Its place is free again.
+    Withdrawn,
 }
 
 /// One lane at a moment. Also told on the subject `tasklane.lane`, for `create` to refuse by.
