@@ -28,13 +28,16 @@ impl Stored {
         self.context.get_stream(stream).await.unwrap().cached_info().state.messages
     }
 
-    /// Lets the broker forget within a moment the message ids that it remembers of a stream, as time does.
+    /// Lets the broker forget within a moment the message ids that it remembers of a stream, as time does. A change of the
+    /// window has it look at once, and that look may still go by the window before, so the window is changed twice.
     pub async fn forget_ids(&self, stream: &str) {
         let mut stream = self.context.get_stream(stream).await.unwrap();
         let mut config = stream.info().await.unwrap().config.clone();
-        config.duplicate_window = Duration::from_millis(100);
-        #[expect(clippy::disallowed_methods, reason = "a test can't wait for two minutes")]
-        self.context.update_stream(config).await.unwrap();
+        for window in [100, 101].map(Duration::from_millis) {
+            config.duplicate_window = window;
+            #[expect(clippy::disallowed_methods, reason = "a test can't wait for two minutes")]
+            self.context.update_stream(&config).await.unwrap();
+        }
     }
 
     /// The broker's stream of request and response bodies.

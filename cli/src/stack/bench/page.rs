@@ -47,8 +47,10 @@ fn text(report: &Report) -> String {
         page,
         "The floor is the least that this broker needs for a durable task with a result: publish to a work queue, \
          fetch, publish the result, acknowledge. A task of ours has no process (runtime `noop`, {} bytes of body) and \
-         goes all the way: checked, recorded, put in order, claimed, run, recorded again, told to its creator. NATS is \
-         a program with an account of its own on the broker, which asks `create` and waits; REST is one `POST` to the AIMMS API with `Prefer: wait`.\n\n",
+         goes all the way: checked, recorded, given to a runner, run, recorded again, told to its creator. The lane has \
+         places for all of them, so each is recorded with its claim; one that queues takes a write more. NATS is a program \
+         with an account of its own on the broker, which asks `create` and waits; REST is one `POST` to the AIMMS API \
+         with `Prefer: wait`.\n\n",
         report.payload_bytes
     );
     for class in &report.classes {
