@@ -186,6 +186,41 @@ async fn a_page_that_nobody_looks_at_ends_and_one_that_is_looked_at_stays() {
     kit.stop().await;
 }
 
+/// Answers with a line each half second, as a page does that sends events.
+const EVENTS: &str = "
+import http.server, sys, time
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header('Content-Type', 'text/event-stream')
+        self.end_headers()
+        for number in range(1 if self.path == '/' else 20):
+            self.wfile.write(b'data: %d\\n\\n' % number)
+            time.sleep(0.5)
+http.server.ThreadingHTTPServer(('127.0.0.1', int(sys.argv[1])), Page).serve_forever()
+";
+
+#[tokio::test]
+async fn a_page_whose_answer_goes_on_stays_and_the_answer_ends_with_its_session() {
+    let kit = Kit::start().await;
+    let manifest = "name = \"events\"\nversion = \"1.0\"\nruntime = \"webui\"\n[session]\n\
+                    command = [\"python3\", \"page.py\", \"{port}\"]\nready = \"/\"\nidle = \"3s\"\n";
+    App { manifest, files: &[("page.py", EVENTS)] }.publish(&kit.http).await.expect(200);
+    let started = start(&kit.http, "events").await;
+    let (id, path) = (text(&started, "session_id"), format!("{}events", text(&started, "path")));
+    let whole = kit.http.get(&path).await.expect(200).text();
+    assert_eq!(whole.matches("data: ").count(), 20, "ten seconds at an idle time of three: {whole}");
+
+    let mut raw = Raw::connect(&kit.http).await;
+    assert!(raw.send(raw.head(&format!("GET {path}"), "\r\n")).await);
+    raw.stream.read_u8().await.unwrap();
+    kit.http.delete(&format!("{ROOT}/{id}")).await.expect(200);
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(5), raw.stream.read_to_end(&mut rest)).await;
+    assert!(ended.is_ok(), "the answer goes on although its session has ended");
+    kit.stop().await;
+}
+
 #[tokio::test]
 async fn what_can_not_be_started_says_why() {
     let kit = Kit::start().await;

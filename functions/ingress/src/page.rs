@@ -171,10 +171,15 @@ impl Door {
         let stream = TokioIo::new(stream.map_err(|error| silent(error.to_string()))?);
         let (mut sender, connection) =
             http1::handshake(stream).await.map_err(|error| silent(error.to_string()))?;
-        // It ends with the answer, or with the visitor, or goes on as what it was upgraded to.
+        // It ends with the answer, with the visitor, or with the session, or goes on as what it was upgraded to. As
+        // long as an answer goes on somebody looks.
+        let (forward, visitor, session) = (self.forward.clone(), caller.clone(), asked.id);
         tokio::spawn(async move {
-            if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(%error, "a connection to a page broke");
+            tokio::select! {
+                passed = connection.with_upgrades() => if let Err(error) = passed {
+                    tracing::debug!(%error, "a connection to a page broke");
+                },
+                () = relay::until_gone(&forward, &visitor, session) => {}
             }
         });
         let answer = timeout(ANSWER_TIME, sender.send_request(Request::from_parts(parts, body))).await;

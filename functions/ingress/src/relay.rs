@@ -69,7 +69,7 @@ impl Relay {
 }
 
 /// Waits until the session is not there any more for this visitor; until then it counts as used.
-async fn until_gone(forward: &Forward, caller: &Caller, session: SessionId) {
+pub async fn until_gone(forward: &Forward, caller: &Caller, session: SessionId) {
     loop {
         tokio::time::sleep(USE_EVERY).await;
         if forward.reach(caller, session).await.is_err_and(|error| error.code == Code::NotFound) {
