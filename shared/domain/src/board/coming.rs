@@ -69,7 +69,7 @@ impl Board {
     /// A task is about to be created.
     pub fn announce(&mut self, announced: Announcement, now: Millis) -> Reception {
         let Announcement { key, lane: name, priority, session } = announced;
-        if self.coming.contains_key(&key) || self.rows.contains_key(&key) {
+        if self.coming.contains_key(&key) || self.revision(&key).is_some() {
             return Reception::Known;
         }
         let freest = self.freest_runner(now);

@@ -1,11 +1,11 @@
 //! Tasks whose time has not come, in the order of their times: most at their very moment, the Task Engine's
-//! by the ticks of its scheduler. Looking for those that are due costs the same however many are not.
+//! by the ticks of its scheduler. Looking for those that are due costs the same however many are not, and of each
+//! only what decides about it is held: there may be hundreds of thousands, and their records are read when they move.
 
 use std::collections::{BTreeSet, HashMap};
 
 use uuid::Uuid;
 
-use crate::board::row::Row;
 use crate::board::{Action, Board, Millis};
 use crate::id::{TaskId, TaskKey};
 use crate::task::state::Task;
@@ -21,9 +21,33 @@ const GATE_REST_MS: Millis = 10_000;
 const GATE_DOUBLINGS_MAX: u32 = 6;
 const GATE_AGAIN_MS_MAX: Millis = 60_000;
 
+/// What is held of a task whose time has not come.
+pub(super) struct Scheduled {
+    pub revision: u64,
+    pub lane: String,
+    pub run_at: Timestamp,
+    /// A gate is asked before it moves into its lane.
+    pub gated: bool,
+    by_tick: bool,
+}
+
+impl Scheduled {
+    pub fn of(revision: u64, task: &Task) -> Self {
+        let timing = task.timing.as_ref();
+        Self {
+            revision,
+            lane: task.lane.clone(),
+            run_at: timing.map_or(task.created_at, |timing| timing.run_at),
+            gated: timing.is_some_and(|timing| timing.gate.is_some()),
+            by_tick: timing.is_some_and(|timing| timing.by_tick),
+        }
+    }
+}
+
 /// The tasks by their times.
 #[derive(Default)]
 pub(super) struct Due {
+    tasks: HashMap<TaskKey, Scheduled>,
     by_time: BTreeSet<(Timestamp, TaskKey)>,
     by_tick: BTreeSet<(Timestamp, TaskKey)>,
     /// Said to be due, and until when that is trusted to act.
@@ -33,23 +57,33 @@ pub(super) struct Due {
 }
 
 impl Due {
-    pub fn insert(&mut self, task: &Task) {
-        let (set, entry) = self.place(task);
-        set.insert(entry);
+    pub fn get(&self, key: &TaskKey) -> Option<&Scheduled> {
+        self.tasks.get(key)
     }
 
-    pub fn remove(&mut self, task: &Task) {
-        self.said.remove(&task.key());
-        self.closed.remove(&task.key());
-        let (set, entry) = self.place(task);
-        set.remove(&entry);
+    pub fn insert(&mut self, key: TaskKey, task: Scheduled) {
+        self.set_of(&task).insert((task.run_at, key.clone()));
+        self.tasks.insert(key, task);
     }
 
-    fn place(&mut self, task: &Task) -> (&mut BTreeSet<(Timestamp, TaskKey)>, (Timestamp, TaskKey)) {
-        let timing = task.timing.as_ref();
-        let at = timing.map_or(task.created_at, |timing| timing.run_at);
-        let by_tick = timing.is_some_and(|timing| timing.by_tick);
-        (if by_tick { &mut self.by_tick } else { &mut self.by_time }, (at, task.key()))
+    pub fn remove(&mut self, key: &TaskKey) -> Option<Scheduled> {
+        let task = self.tasks.remove(key)?;
+        self.said.remove(key);
+        self.closed.remove(key);
+        self.set_of(&task).remove(&(task.run_at, key.clone()));
+        Some(task)
+    }
+
+    fn set_of(&mut self, task: &Scheduled) -> &mut BTreeSet<(Timestamp, TaskKey)> {
+        if task.by_tick { &mut self.by_tick } else { &mut self.by_time }
+    }
+
+    /// It was said to be due and may be said so again.
+    fn put_back(&mut self, key: TaskKey) {
+        if let Some(Scheduled { run_at, by_tick, .. }) = self.tasks.get(&key) {
+            let set = if *by_tick { &mut self.by_tick } else { &mut self.by_time };
+            set.insert((*run_at, key));
+        }
     }
 }
 
@@ -75,8 +109,7 @@ impl Board {
 
     /// The gate of a task was found closed: it is asked again soon, and later if it stays so, or at the next tick.
     pub fn gate_closed(&mut self, key: &TaskKey, now: Millis) {
-        let by_tick = |row: &Row| row.task.timing.as_ref().is_some_and(|timing| timing.by_tick);
-        let Some(by_tick) = self.rows.get(key).map(by_tick) else { return };
+        let Some(by_tick) = self.due.get(key).map(|task| task.by_tick) else { return };
         let Some(until) = self.due.said.get_mut(key) else { return };
         let times = self.due.closed.entry(key.clone()).or_default();
         let rest = (DUE_REST_MS << (*times).min(GATE_DOUBLINGS_MAX)).min(GATE_AGAIN_MS_MAX);
@@ -95,17 +128,14 @@ impl Board {
             !over
         });
         for key in rested {
-            if let Some(row) = self.rows.get(&key) {
-                self.due.insert(&row.task);
-            }
+            self.due.put_back(key);
         }
     }
 
     fn say_due(&mut self, due: BTreeSet<(Timestamp, TaskKey)>, now: Millis) -> Vec<Action> {
         let mut actions = Vec::new();
         for (_, key) in due {
-            let Some(row) = self.rows.get(&key) else { continue };
-            let gated = row.task.timing.as_ref().is_some_and(|timing| timing.gate.is_some());
+            let Some(gated) = self.due.get(&key).map(|task| task.gated) else { continue };
             let rest = if gated { GATE_REST_MS } else { DUE_REST_MS };
             self.due.said.insert(key.clone(), now.saturating_add(rest));
             actions.push(if gated { Action::AskGate(key) } else { Action::Due(key) });

@@ -159,8 +159,7 @@ impl Board {
     /// come here, since the feed may have overtaken it and the board does not remember what has ended.
     pub fn learn(&mut self, revision: u64, task: Task, now: Millis) {
         let key = task.key();
-        let known = self.rows.get(&key).map(|row| row.revision);
-        if known.is_some_and(|known| known >= revision) {
+        if self.revision(&key).is_some_and(|known| known >= revision) {
             return;
         }
         self.note_refusal(&key, &task);
@@ -169,8 +168,13 @@ impl Board {
         }
         self.failed_claims.remove(&key);
         self.detach(&key);
+        self.unschedule(&key);
         match task.state {
-            TaskState::Scheduled | TaskState::Queued | TaskState::Assigned | TaskState::Running => {
+            TaskState::Scheduled => {
+                self.rows.remove(&key);
+                self.schedule(key.clone(), due::Scheduled::of(revision, &task));
+            }
+            TaskState::Queued | TaskState::Assigned | TaskState::Running => {
                 self.rows.insert(key.clone(), Row::new(revision, task, now));
             }
             TaskState::Paused
@@ -245,6 +249,10 @@ impl Board {
         for key in keys {
             self.detach(&key);
             self.rows.remove(&key);
+        }
+        self.due = due::Due::default();
+        for state in self.lanes.values_mut() {
+            state.scheduled = 0;
         }
         self.failed_claims.clear();
     }
@@ -362,13 +370,29 @@ impl Board {
             }
         } else if row.task.state == TaskState::Queued {
             state.lane.dequeue(&Turn::of(&row.task));
-        } else if row.task.state == TaskState::Scheduled {
-            state.scheduled = state.scheduled.saturating_sub(1);
-            self.due.remove(&row.task);
         }
         self.active.remove(key);
         self.deleted.remove(key);
         self.mark_dirty(&name);
+    }
+
+    fn schedule(&mut self, key: TaskKey, task: due::Scheduled) {
+        let state = self.lanes.entry(task.lane.clone()).or_insert_with(|| LaneState::of(&task.lane));
+        state.scheduled = state.scheduled.saturating_add(1);
+        self.due.insert(key, task);
+    }
+
+    fn unschedule(&mut self, key: &TaskKey) {
+        let lane = self.due.remove(key).and_then(|task| self.lanes.get_mut(&task.lane));
+        if let Some(state) = lane {
+            state.scheduled = state.scheduled.saturating_sub(1);
+        }
+    }
+
+    /// What the board knows of a task, in whichever place.
+    fn revision(&self, key: &TaskKey) -> Option<u64> {
+        let live = self.rows.get(key).map(|row| row.revision);
+        live.or_else(|| self.due.get(key).map(|task| task.revision))
     }
 
     fn attach(&mut self, key: &TaskKey) {
@@ -386,9 +410,6 @@ impl Board {
         } else if row.task.state == TaskState::Queued {
             state.lane.enqueue(Turn::of(&row.task));
             self.mark_dirty(&name);
-        } else if row.task.state == TaskState::Scheduled {
-            state.scheduled = state.scheduled.saturating_add(1);
-            self.due.insert(&row.task);
         } else {
             self.deleted.insert(key.clone());
         }

@@ -1,5 +1,6 @@
 //! What the board is asked by others: a record, why a task waits, how full the lanes are.
 
+use crate::board::due::Scheduled;
 use crate::board::{Board, LaneState, Millis, repair};
 use crate::id::TaskKey;
 use crate::lane::{LaneLimits, Turn, Waiting};
@@ -28,19 +29,10 @@ impl Board {
 
     /// Why a task waits; `None` if it does not.
     pub fn waiting(&self, key: &TaskKey, now: Millis) -> Option<Waiting> {
-        let row = self.rows.get(key)?;
-        match row.task.state {
-            TaskState::Queued => {}
-            TaskState::Scheduled => return Some(self.before_its_time(&row.task)),
-            TaskState::Assigned
-            | TaskState::Running
-            | TaskState::Paused
-            | TaskState::Stopped
-            | TaskState::Completed
-            | TaskState::Failed
-            | TaskState::Broken
-            | TaskState::Deleted => return None,
+        if let Some(task) = self.due.get(key) {
+            return Some(self.before_its_time(task));
         }
+        let row = self.rows.get(key).filter(|row| row.task.state == TaskState::Queued)?;
         let state = self.lanes.get(&row.task.lane)?;
         let turn = Turn::of(&row.task);
         // A task whose claim is under way has left the queue already.
@@ -66,18 +58,13 @@ impl Board {
         Some(Waiting { lane, position, running, max_running, reason })
     }
 
-    fn before_its_time(&self, task: &Task) -> Waiting {
+    fn before_its_time(&self, task: &Scheduled) -> Waiting {
         let (running, max_running) = self
             .lanes
             .get(&task.lane)
             .map_or((0, 0), |state| (state.lane.running(), state.limits.max_running));
-        let reason = match &task.timing {
-            Some(timing) if timing.gate.is_some() => {
-                format!("scheduled for {}, and then until its semaphore URL answers", timing.run_at)
-            }
-            Some(timing) => format!("scheduled for {}", timing.run_at),
-            None => "scheduled".to_owned(),
-        };
+        let gate = if task.gated { ", and then until its semaphore URL answers" } else { "" };
+        let reason = format!("scheduled for {}{gate}", task.run_at);
         Waiting { lane: task.lane.clone(), position: 0, running, max_running, reason }
     }
 

@@ -199,7 +199,7 @@ impl Model {
     fn repair(&mut self) {
         self.board.repair(self.now);
         for (key, entry) in &mut self.entries {
-            let claiming = self.board.rows[key].claiming;
+            let claiming = self.board.rows.get(key).and_then(|row| row.claiming);
             assert!(claiming == entry.claiming || claiming.is_none(), "{key} is claimed for another");
             entry.claiming = claiming;
         }
@@ -239,12 +239,16 @@ impl Model {
 
     fn compare(&self) {
         let board = &self.board;
-        assert_eq!(board.rows.len(), self.entries.len());
+        let is_scheduled = |entry: &&Entry| entry.task.state == TaskState::Scheduled;
+        let scheduled = self.entries.values().filter(is_scheduled).count();
+        assert_eq!(board.rows.len() + scheduled, self.entries.len());
         for (name, state) in &board.lanes {
             let waiting = self.entries.values().filter(|entry| entry.waits() && entry.task.lane == *name);
             assert_eq!(state.lane.queued(), waiting.count() as u64, "waiting in {name}");
             let counted = (state.lane.running(), state.lane.running_non_priority());
             assert_eq!(counted, self.count(name), "running in {name}");
+            let early = self.entries.values().filter(is_scheduled).filter(|entry| entry.task.lane == *name);
+            assert_eq!(state.scheduled, early.count() as u64, "scheduled in {name}");
             assert_eq!(state.dirty, board.dirty.contains(name));
             let forgotten = !state.dirty && state.lane.next(&state.limits).is_some();
             assert!(!forgotten, "{name} could start a task and nobody will look");
@@ -253,8 +257,10 @@ impl Model {
             assert_eq!(runner.load, self.load(*id), "load of {id}");
         }
         for (key, entry) in &self.entries {
-            let row = &board.rows[key];
-            assert_eq!((row.revision, row.task.state), (entry.revision, entry.task.state), "{key}");
+            assert_eq!(board.revision(key), Some(entry.revision), "{key}");
+            assert_eq!(board.due.get(key).is_some(), is_scheduled(&entry), "{key} scheduled");
+            let Some(row) = board.rows.get(key) else { continue };
+            assert_eq!(row.task.state, entry.task.state, "{key}");
             assert_eq!(board.active.contains(key), entry.task.state.is_active(), "{key} active");
             assert_eq!(board.deleted.contains(key), entry.task.state == TaskState::Deleted, "{key} deleted");
         }
