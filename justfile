@@ -34,6 +34,10 @@ schemathesis *ARGUMENTS:
     cargo build --package cli
     python3 tests/openapi/check.py {{ ARGUMENTS }}
 
+# Stream tasks on a real Apache Kafka (needs Java 17 and Maven)
+kafka:
+    bash tests/kafka/run.sh
+
 # Print topology.json and permissions.conf anew from shared/wire
 broker-config:
     cargo run --quiet --package wire --example print topology > broker-config/topology.json

@@ -24,6 +24,7 @@ mod faults;
 mod health;
 mod idempotency;
 mod jobs;
+mod kafka;
 mod lanes;
 mod lifecycle;
 mod log_room;

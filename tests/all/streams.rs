@@ -161,6 +161,12 @@ async fn what_can_not_be_started_says_why() {
     stream_app(&kit.http, "upper", UPPER).await;
     let customer = customer(&kit);
     let ends = |source: &str, sink: &str| json!({ "sml.kstream.source.topic": source, "sml.kstream.sink.topic": sink });
+    let on_kafka = |servers: &str, name: &str, text: &str| {
+        let mut params = ends("orders", "scores");
+        params["bootstrap.servers"] = json!(servers);
+        params[name] = json!(text);
+        params
+    };
     for (name, app, params, said) in [
         ("a", "missing", ends("demo.x", "demo.y"), "App missing with latest tag doesn't exist"),
         ("b", "noop", ends("demo.x", "demo.y"), "app noop 1.0 has no stream to run"),
@@ -168,12 +174,9 @@ async fn what_can_not_be_started_says_why() {
         ("d", "upper", ends("other.x", "demo.y"), "is no topic of yours"),
         ("e", "upper", ends("demo.x", "demo.*"), "is no topic of yours"),
         ("f", "upper", ends("demo.x", "demo.x"), "the same topic"),
-        (
-            "g",
-            "upper",
-            json!({ "sml.kstream.source.topic": "orders", "bootstrap.servers": "kafka:9092" }),
-            "Topics on Kafka are not reached",
-        ),
+        ("g", "upper", on_kafka("kafka", "", ""), "parameter 'bootstrap.servers' must be host:port"),
+        ("h", "upper", on_kafka("10.0.0.1:9092", "", ""), "10.0.0.1 is not a public address"),
+        ("i", "upper", on_kafka("kafka.example:9092", "sasl.mechanism", "PLAIN"), "without SASL and TLS"),
     ] {
         let described = json!({ "type": app, "name": name, "params": params });
         customer.create(&described, false).await.expect(202);
@@ -187,9 +190,9 @@ async fn what_can_not_be_started_says_why() {
         (json!({ "type": "upper", "params": {} }), "field 'name' is missing"),
         (json!({ "type": "upper", "name": "a/b" }), "name"),
         (json!({ "type": "upper", "name": "a\u{7}" }), "name"),
-        (json!({ "type": "upper", "name": "g", "params": { "sml.task.heap.max": "lots" } }), "heap.max"),
+        (json!({ "type": "upper", "name": "z", "params": { "sml.task.heap.max": "lots" } }), "heap.max"),
         (
-            json!({ "type": "upper", "name": "g", "params": { "sml.task.heap.min": "4g", "sml.task.heap.max": "1g" } }),
+            json!({ "type": "upper", "name": "z", "params": { "sml.task.heap.min": "4g", "sml.task.heap.max": "1g" } }),
             "above",
         ),
     ] {
@@ -197,7 +200,7 @@ async fn what_can_not_be_started_says_why() {
         assert!(refused["statusString"].as_str().unwrap().contains(said), "{refused}");
     }
     let names = customer.get("/tasks").await.expect(200).json();
-    assert_eq!(names["values"]["stringList"]["values"], json!(["a", "b", "c", "d", "e", "f", "g"]));
+    assert_eq!(names["values"]["stringList"]["values"], json!(["a", "b", "c", "d", "e", "f", "g", "h", "i"]));
     kit.stop().await;
 }
 

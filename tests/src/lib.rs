@@ -15,6 +15,7 @@ pub mod door;
 pub mod engine;
 pub mod history;
 pub mod http;
+pub mod kafka;
 pub mod planted;
 pub mod process;
 pub mod proxy;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use broker::Known;
 use domain::access::rights_on;
+use domain::kafka::{Kafka, SERVERS};
 use domain::list::Summary;
 use domain::task::input::{Input, Program, Refusal};
 use domain::task::state::Runtime;
@@ -65,9 +66,24 @@ impl Amend {
         if let Some(most) = self.full(&task.lane).await {
             return Err(too_many(most));
         }
-        let open = TopicsRequest::Open { key: task.key(), source: spec.source, sink: spec.sink };
-        self.broker.call(&open).await?;
+        match &spec.kafka {
+            Some(kafka) => self.reachable(kafka)?,
+            None => {
+                let open = TopicsRequest::Open { key: task.key(), source: spec.source, sink: spec.sink };
+                self.broker.call(&open).await?;
+            }
+        }
         Ok(Program { version: version.clone(), bundle: published.bundle.clone() })
+    }
+
+    /// What can be known of the servers without resolving a name is refused here, where the caller is told.
+    fn reachable(&self, kafka: &Kafka) -> Result<(), Error> {
+        for server in &kafka.servers {
+            self.outbound.target(&format!("http://{server}/")).map_err(|why| {
+                Error::new(Code::BadRequest, format!("parameter '{SERVERS}': {server} can't be used: {why}"))
+            })?;
+        }
+        Ok(())
     }
 
     /// How many may run, where so many do.

@@ -114,9 +114,9 @@ impl Create {
         }
         let now = streams::spec(&applied.task).ok();
         if let Some(before) = before
-            && now.is_none_or(|now| now.source != before.source)
+            && now.is_none_or(|now| now.source != before.source || now.kafka != before.kafka)
         {
-            let close = TopicsRequest::Close { key, source: before.source };
+            let close = streams::close(key, before);
             self.broker.call(&close).await.map_err(ApplyError::Broker)?;
         }
         Ok(applied.task)
@@ -126,6 +126,10 @@ impl Create {
     /// them too, and says why where it can't be.
     async fn open(&self, task: &Task) {
         let Ok(spec) = streams::spec(task) else { return };
+        // What lies on Kafka is Kafka's, and a runner makes what is missing there.
+        if spec.kafka.is_some() {
+            return;
+        }
         let open = TopicsRequest::Open { key: task.key(), source: spec.source, sink: spec.sink };
         if let Err(error) = self.broker.call(&open).await {
             service::log_later(&error);

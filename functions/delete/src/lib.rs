@@ -10,7 +10,6 @@ use service::apps::Apps;
 use service::door::Endpoint;
 use service::{Context, RunError, clock, serve_with_door};
 use wire::calls::delete::DeleteRequest;
-use wire::calls::topics::TopicsRequest;
 use wire::door::{replies, requests};
 use wire::runner::Told;
 use wire::topology::BODIES;
@@ -96,7 +95,7 @@ impl Delete {
             && !task.state.is_active()
             && let Ok(spec) = streams::spec(task)
         {
-            let close = TopicsRequest::Close { key: task.key(), source: spec.source };
+            let close = streams::close(task.key(), spec);
             self.broker.call(&close).await?;
         }
         Ok(())

@@ -29,11 +29,12 @@ use domain::task::input::Report;
 use domain::task::state::Runtime;
 use domain::{RunnerId, SessionId, Task};
 use keeper::KeeperProgram;
+use service::outbound::Outbound;
 use service::{Context, RunError, clock, ids};
-use wire::records::SessionRecord;
+use wire::records::{SessionRecord, StreamPosition};
 use wire::runner::{ClaimReport, Told};
 use wire::subjects;
-use wire::topology::{BODIES, BUNDLES, SESSIONS};
+use wire::topology::{BODIES, BUNDLES, POSITIONS, SESSIONS};
 
 use beat::Origin;
 use bundles::Bundles;
@@ -62,6 +63,9 @@ pub(crate) struct Runner {
     pub origin: Origin,
     pub pool: Arc<Pool>,
     pub sessions: Bucket<SessionRecord>,
+    /// How far stream tasks have read on Kafka.
+    pub positions: Bucket<StreamPosition>,
+    pub outbound: Outbound,
 }
 
 /// Runs until it is stopped; then takes nothing more and gives its tasks a moment to end.
@@ -85,6 +89,8 @@ pub async fn run(context: Context) -> Result<(), RunError> {
         origin: Origin::here(),
         pool: Pool::new(settings.slots),
         sessions: Bucket::new(&broker, SESSIONS),
+        positions: Bucket::new(&broker, POSITIONS),
+        outbound: settings.outbound.clone(),
         broker,
     });
     let told = runner.broker.near_requests(subjects::runner(id), false).await.map_err(RunError::from_text)?;

@@ -4,6 +4,7 @@
 mod triggers;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use broker::topics::{Place, Topics};
 use broker::{Bucket, Tasks};
@@ -12,15 +13,19 @@ use domain::{Epoch, Task, TaskKey, TaskState};
 use service::{Context, RunError, ids, serve};
 use tokio::sync::Mutex;
 use wire::calls::topics::{TopicsReply, TopicsRequest};
-use wire::records::App;
-use wire::topology::{APPS, source_stream};
+use wire::records::{App, StreamPosition};
+use wire::topology::{APPS, POSITIONS, source_stream};
 use wire::{Code, Error};
+
+/// What says that a position is forgotten goes itself after this.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 
 /// Serves until it is stopped.
 pub async fn run(context: Context) -> Result<(), RunError> {
     let function = Function {
         tasks: Tasks::new(&context.broker),
         apps: Bucket::new(&context.broker, APPS),
+        positions: Bucket::new(&context.broker, POSITIONS),
         topics: Topics::new(&context.broker, context.settings.sizes),
         turns: Arc::default(),
     };
@@ -35,6 +40,7 @@ pub async fn run(context: Context) -> Result<(), RunError> {
 struct Function {
     tasks: Tasks,
     apps: Bucket<App>,
+    positions: Bucket<StreamPosition>,
     topics: Topics,
     /// One call after the other: two that make a place for one task at once would leave two.
     turns: Arc<Mutex<()>>,
@@ -77,6 +83,11 @@ impl Function {
                 if !places.is_empty() {
                     self.topics.remove(&source, &places).await?;
                 }
+                Ok(TopicsReply::Done)
+            }
+            TopicsRequest::Forget { key } => {
+                let nothing = StreamPosition::default();
+                self.positions.put(&key.to_string(), &nothing, Some(FORGOTTEN_AFTER)).await?;
                 Ok(TopicsReply::Done)
             }
             TopicsRequest::Trigger(of) => self.trigger(&of).await,

@@ -7,6 +7,7 @@ pub mod board;
 mod fixtures;
 pub mod id;
 pub mod jobs;
+pub mod kafka;
 pub mod lane;
 pub mod list;
 pub mod payload;

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::kafka::{self, Kafka};
+
 /// The parameters of a stream task by name.
 pub type Params = BTreeMap<String, String>;
 
@@ -10,8 +12,6 @@ pub type Params = BTreeMap<String, String>;
 pub const SOURCE: &str = "sml.kstream.source.topic";
 /// The name of the topic that is written.
 pub const SINK: &str = "sml.kstream.sink.topic";
-/// Where a Kafka cluster is. Clients send it with all else that Kafka wants; a task here has its topics on the broker.
-const KAFKA: &str = "bootstrap.servers";
 const POLL_MAX: &str = "sml.kstream.record.poll.max";
 const SCHEDULE_MS: &str = "sml.kstream.schedule.ms";
 const INSTANCES: &str = "sml.task.instances";
@@ -61,10 +61,12 @@ impl Heap {
 /// What a stream task reads, writes and takes, once all of it is known to be possible.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamSpec {
-    /// The subject whose messages are its input.
+    /// The topic whose records are its input: a subject, or a topic of Kafka.
     pub source: String,
-    /// The subject that its output goes to.
+    /// The topic that its output goes to.
     pub sink: String,
+    /// The cluster that both topics lie on; without one they are subjects of the broker.
+    pub kafka: Option<Kafka>,
     /// The most records of one batch.
     pub poll_max: u32,
     /// The pause between two batches, in milliseconds; 0 takes records as they come.
@@ -82,7 +84,12 @@ pub struct StreamSpec {
 impl StreamSpec {
     /// Reads the parameters of a tenant's task.
     pub fn read(tenant: &str, params: &Params) -> Result<Self, String> {
-        let (source, sink) = (topic(tenant, params, SOURCE)?, topic(tenant, params, SINK)?);
+        let kafka = Kafka::read(params)?;
+        let end = |name| match kafka {
+            Some(_) => kafka::topic(params, name),
+            None => topic(tenant, params, name),
+        };
+        let (source, sink) = (end(SOURCE)?, end(SINK)?);
         if source == sink {
             return Err(format!(
                 "parameters '{SOURCE}' and '{SINK}' are the same topic, so it would read what it writes"
@@ -91,6 +98,7 @@ impl StreamSpec {
         Ok(Self {
             source,
             sink,
+            kafka,
             poll_max: number(params, POLL_MAX, 1, POLL_MAX_MOST)?.unwrap_or(POLL_MAX_DEFAULT),
             schedule_ms: number(params, SCHEDULE_MS, 0, SCHEDULE_MS_MOST)?.unwrap_or(0),
             instances: number(params, INSTANCES, 1, INSTANCES_MOST)?.unwrap_or(1),
@@ -118,10 +126,9 @@ fn topic(tenant: &str, params: &Params, name: &str) -> Result<String, String> {
     if is_topic(tenant, text) {
         return Ok(text.clone());
     }
-    let kafka = if params.contains_key(KAFKA) { ". Topics on Kafka are not reached" } else { "" };
     Err(format!(
         "parameter '{name}' is no topic of yours: it must be a subject that begins with '{tenant}.', without \
-         wildcards and spaces, of {TOPIC_CHARS_MAX} characters at the most{kafka}"
+         wildcards and spaces, of {TOPIC_CHARS_MAX} characters at the most"
     ))
 }
 

@@ -7,7 +7,8 @@ use crate::config::{LogFormat, Settings};
 
 /// Begins to log. A second call changes nothing.
 pub fn begin(settings: &Settings) {
-    let filter = EnvFilter::try_new(&settings.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(format!("rskafka=error,{}", settings.log))
+        .unwrap_or_else(|_| EnvFilter::new("info"));
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_timer(SystemTime).with_writer(std::io::stderr);
     // A second begin in one process finds the first one in place, which is what is wanted.

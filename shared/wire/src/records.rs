@@ -212,3 +212,14 @@ pub struct SessionRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process_of: Option<TaskKey>,
 }
+
+/// How far a stream task has read on Kafka, under its key in the bucket `positions`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamPosition {
+    /// The claim that wrote it; none before may write any more.
+    pub epoch: u64,
+    /// The topic.
+    pub topic: String,
+    /// The record of each partition that is read next.
+    pub next: BTreeMap<i32, i64>,
+}

@@ -2,9 +2,10 @@
 
 use domain::payload::Place;
 use domain::stream::{Params, StreamSpec};
-use domain::{Payload, Task};
+use domain::{Payload, Task, TaskKey};
 
 use crate::Error;
+use crate::calls::topics::TopicsRequest;
 
 /// Parameters as an input.
 pub fn input(params: &Params) -> Result<Payload, Error> {
@@ -24,4 +25,12 @@ pub fn params(input: &Payload) -> Params {
 /// What a task reads and writes, or why that can't be.
 pub fn spec(task: &Task) -> Result<StreamSpec, String> {
     StreamSpec::read(&task.tenant, &params(&task.input))
+}
+
+/// What makes forgotten how far a task has read, wherever its topics lie.
+pub fn close(key: TaskKey, spec: StreamSpec) -> TopicsRequest {
+    match spec.kafka {
+        Some(_) => TopicsRequest::Forget { key },
+        None => TopicsRequest::Close { key, source: spec.source },
+    }
 }

@@ -29,6 +29,8 @@ pub const SESSIONS: &str = "sessions";
 pub const DELIVERIES: &str = "deliveries";
 /// How much of their logs tenants had to give up; key `<tenant>`.
 pub const LOG_CUTS: &str = "log_cuts";
+/// How far stream tasks have read on Kafka.
+pub const POSITIONS: &str = "positions";
 /// Which replica of a function is the active one; key `<function>`.
 pub const LEASES: &str = "leases";
 /// Request and response bodies that are too large for a record.
@@ -272,6 +274,7 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
             max_bytes: 1024 * 1024,
             ..bucket(LOG_CUTS, "how much of their logs tenants gave up, key <tenant>", 0, &[Logs], &[Logs])
         },
+        positions(sizes),
         // What is lost of it with the power is told once more.
         expiring(Stream {
             unsynced: alone,
@@ -302,6 +305,14 @@ pub fn streams(sizes: Sizes) -> Vec<Stream> {
     all.extend(words(sizes));
     all.extend(of_the_door(sizes));
     all
+}
+
+/// Some hundred bytes per stream task on Kafka.
+fn positions(sizes: Sizes) -> Stream {
+    use Function::{Runner, Topics};
+    let holds = "how far stream tasks have read on Kafka, key as in tasks";
+    let bucket = bucket(sizes, POSITIONS, holds, 0, (&[Runner, Topics], &[Runner]));
+    expiring(Stream { max_bytes: 8 * 1024 * 1024, ..bucket })
 }
 
 /// Plain streams: what is said of tasks beside their records.

@@ -1,7 +1,9 @@
 //! The `stream` runtime: long-lived processes between two topics (design §8). Records are read in batches and in
 //! order; a record is acknowledged when its answer is stored in the other topic, or when it was set aside.
 
+mod ends;
 mod filter;
+mod kafka;
 mod processes;
 mod pump;
 mod window;

@@ -6,8 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use broker::outlet::Outlet;
-use broker::reader::{Lost, Reader, Record};
+use broker::reader::Lost;
 use bytes::Bytes;
 use data_encoding::BASE64;
 use domain::Payload;
@@ -15,11 +14,11 @@ use domain::payload::Place;
 use serde_json::Value;
 use service::clock;
 use tokio::time::Instant;
-use wire::calls::topics::{TopicsReply, TopicsRequest};
 use wire::runner::Aside;
 use wire::{Code, Error, subjects};
 
 use super::Claim;
+use super::ends::{self, Answer, Ends, Record, Sink as SinkEnd, Source};
 use super::processes::Processes;
 use super::window::{Entry, Window};
 use crate::logs::Sink;
@@ -48,7 +47,7 @@ impl<'c> Pump<'c> {
     pub async fn run(&mut self) {
         let mut pause = RETRY_FIRST;
         loop {
-            let (mut reader, mut outlet) = match self.attach().await {
+            let Ends { mut source, mut sink } = match ends::attach(&self.claim).await {
                 Ok(ends) => ends,
                 Err(error) => {
                     self.tell(&error);
@@ -58,7 +57,10 @@ impl<'c> Pump<'c> {
                 }
             };
             pause = RETRY_FIRST;
-            let Err(lost) = self.pump(&mut reader, &mut outlet).await;
+            let Err(lost) = self.pump(&mut source, &mut sink).await;
+            if self.claim.spec.kafka.is_some() {
+                self.tell(&Error::new(Code::BadRequest, lost.to_string()));
+            }
             tracing::info!(task = %self.claim.task.id, why = %lost, "reading anew");
         }
     }
@@ -90,24 +92,10 @@ impl<'c> Pump<'c> {
         }
     }
 
-    /// A reader of this claim's own, which begins behind what is acknowledged.
-    async fn attach(&self) -> Result<(Reader, Outlet), Error> {
-        let Claim { runner, task, spec, .. } = &self.claim;
-        let (source, sink) = (spec.source.clone(), spec.sink.clone());
-        let request = TopicsRequest::Attach { key: task.key(), epoch: task.epoch, source, sink };
-        let TopicsReply::Reader { stream, reader } = runner.broker.call(&request).await? else {
-            return Err(Error::internal("topics answered something else where a reader was asked for"));
-        };
-        let outlet = Outlet::open(&runner.broker, subjects::sink(&spec.sink)).await?;
-        let at_once = usize::try_from(spec.poll_max).unwrap_or(usize::MAX);
-        let reader = Reader::begin(&runner.broker, &stream, &reader, at_once).await;
-        Ok((reader.map_err(Error::unavailable)?, outlet))
-    }
-
     async fn pump(
         &mut self,
-        reader: &mut Reader,
-        outlet: &mut Outlet,
+        source: &mut Source,
+        sink: &mut SinkEnd,
     ) -> Result<std::convert::Infallible, Lost> {
         let period = Duration::from_millis(self.claim.spec.schedule_ms.into());
         let batch = usize::try_from(self.claim.spec.poll_max).unwrap_or(usize::MAX);
@@ -117,7 +105,7 @@ impl<'c> Pump<'c> {
             let up = self.processes.up_now();
             let shares = window.shares(&up, batch);
             if shares.iter().any(|share| !share.is_empty()) {
-                self.work_off(shares, &mut window, reader, outlet).await?;
+                self.work_off(shares, &mut window, source, sink).await?;
                 continue;
             }
             let has_room = match window.len() {
@@ -126,7 +114,7 @@ impl<'c> Pump<'c> {
             };
             let due = self.processes.due();
             let records = tokio::select! {
-                records = read(reader, next), if has_room => records?,
+                records = read(source, next), if has_room => records?,
                 () = until(due) => continue,
                 () = self.processes.until_one_ends(&self.claim) => continue,
             };
@@ -139,7 +127,7 @@ impl<'c> Pump<'c> {
                 }
                 window.push(entry);
             }
-            acknowledge(&mut window, reader).await?;
+            acknowledge(&mut window, source).await?;
         }
     }
 
@@ -148,8 +136,8 @@ impl<'c> Pump<'c> {
         &mut self,
         shares: Vec<Vec<usize>>,
         window: &mut Window,
-        reader: &Reader,
-        outlet: &mut Outlet,
+        source: &mut Source,
+        sink: &mut SinkEnd,
     ) -> Result<(), Lost> {
         let lines: Vec<Vec<Bytes>> = shares.iter().map(|share| window.lines(share)).collect();
         let exchanges = self.processes.exchange(&self.claim, &lines).await;
@@ -159,12 +147,14 @@ impl<'c> Pump<'c> {
         }
         answers.sort_by_key(|(index, _)| *index);
         // An empty line says that there is nothing to hand on for a record.
-        let out: Vec<Bytes> = answers
-            .iter()
-            .filter(|(_, answer)| !answer.is_empty())
-            .map(|(_, answer)| answer.clone())
-            .collect();
-        outlet.hand_on(&out).await.map_err(|error| Lost(error.to_string()))?;
+        let mut out = Vec::with_capacity(answers.len());
+        for (index, answer) in answers.iter().filter(|(_, answer)| !answer.is_empty()) {
+            let record = window.at(*index).map(|entry| &entry.record);
+            let (key, partition) =
+                record.map_or((None, None), |record| (record.key.clone(), record.partition));
+            out.push(Answer { key, partition, payload: answer.clone() });
+        }
+        sink.hand_on(&out).await?;
         for (index, _) in &answers {
             if let Some(entry) = window.at(*index) {
                 entry.done = true;
@@ -180,7 +170,7 @@ impl<'c> Pump<'c> {
                 self.set_aside(entry, fault.why).await?;
             }
         }
-        acknowledge(window, reader).await
+        acknowledge(window, source).await
     }
 
     /// Records of one key go to one process; those without a key take turns.
@@ -191,7 +181,11 @@ impl<'c> Pump<'c> {
         } else {
             let mut hasher = DefaultHasher::new();
             match self.key(&record) {
-                Some(key) => key.hash(&mut hasher),
+                // As text is hashed, so that a key stays with the process of its number.
+                Some(key) => {
+                    hasher.write(&key);
+                    hasher.write_u8(0xff);
+                }
                 None => record.sequence.hash(&mut hasher),
             }
             usize::try_from(hasher.finish() % count as u64).unwrap_or(0)
@@ -199,23 +193,24 @@ impl<'c> Pump<'c> {
         Entry::new(record, process)
     }
 
-    fn key(&self, record: &Record) -> Option<String> {
+    fn key(&self, record: &Record) -> Option<Bytes> {
         if record.key.is_some() {
             return record.key.clone();
         }
         let field = self.claim.spec.key_field.as_ref()?;
         let value: Value = serde_json::from_slice(&record.payload).ok()?;
-        value.get(field).map(ToString::to_string)
+        value.get(field).map(|key| key.to_string().into())
     }
 
     /// A record that can't be answered is kept with the reason, so that those behind it get their turn.
     async fn set_aside(&self, entry: &mut Entry, reason: String) -> Result<(), Lost> {
         let Claim { runner, task, spec, reports, .. } = &self.claim;
         let sequence = entry.record.sequence;
-        let text = format!("record {sequence} of {} was set aside: {reason}", spec.source);
+        let of = entry.record.of(&spec.source);
+        let text = format!("record {sequence} of {of} was set aside: {reason}");
         let aside = Aside {
             at: clock::now(),
-            source: spec.source.clone(),
+            source: of,
             sequence,
             tries: entry.tries,
             reason,
@@ -239,17 +234,15 @@ async fn until(moment: Option<Instant>) {
 }
 
 /// Waits until the next batch may be read, and for its records.
-async fn read(reader: &mut Reader, not_before: Instant) -> Result<Vec<Record>, Lost> {
+async fn read(source: &mut Source, not_before: Instant) -> Result<Vec<Record>, Lost> {
     tokio::time::sleep_until(not_before).await;
-    reader.batch().await
+    source.batch().await
 }
 
 /// Acknowledges what is done with.
-async fn acknowledge(window: &mut Window, reader: &Reader) -> Result<(), Lost> {
-    match window.finished().last() {
-        Some(record) => reader.acknowledge(record).await,
-        None => Ok(()),
-    }
+async fn acknowledge(window: &mut Window, source: &mut Source) -> Result<(), Lost> {
+    let finished = window.finished();
+    if finished.is_empty() { Ok(()) } else { source.acknowledge(&finished).await }
 }
 
 /// A record as one line. JSON may come in several lines, and any line with its end.

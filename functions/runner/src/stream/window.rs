@@ -3,8 +3,9 @@
 
 use std::collections::VecDeque;
 
-use broker::reader::Record;
 use bytes::Bytes;
+
+use super::ends::Record;
 
 /// How often a record is tried on which a process fails.
 const TRIES: u32 = 3;

@@ -37,6 +37,11 @@ pub enum TopicsRequest {
         /// The topic that it read.
         source: String,
     },
+    /// How far a task has read on Kafka is forgotten.
+    Forget {
+        /// The task.
+        key: TaskKey,
+    },
     /// A trigger of an app takes the messages of its subject, all that are published from the first time on. Its
     /// app's record must have it.
     Trigger(TriggerOf),
