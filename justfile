@@ -36,7 +36,7 @@ schemathesis *ARGUMENTS:
 
 # Stream tasks on a real Apache Kafka (needs Java 17 and Maven)
 kafka:
-    bash tests/kafka/run.sh
+    KAFKA_JARS=$(bash tests/kafka/jars.sh) && export KAFKA_JARS && cargo test --package tests kafka::
 
 # Print topology.json and permissions.conf anew from shared/wire
 broker-config:

@@ -1,4 +1,4 @@
-//! A real Apache Kafka of one process, in a folder of its own, from the jars that tests/kafka/run.sh has fetched.
+//! A real Apache Kafka of one process, in a folder of its own, from the jars that tests/kafka/jars.sh has fetched.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
