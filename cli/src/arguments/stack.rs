@@ -77,6 +77,9 @@ pub struct BenchArguments {
     /// Only sessions and logs; with --from the other figures are those of the document
     #[arg(long, conflicts_with = "durability")]
     pub sessions: bool,
+    /// Only writes that the broker syncs; with --from the other figures are those of the document
+    #[arg(long, conflicts_with = "durability")]
+    pub syncs: bool,
     /// The process that is measured; started by `bench` itself
     #[arg(long, hide = true, value_name = "DIR")]
     pub stack: Option<PathBuf>,

@@ -6,6 +6,7 @@ use super::schedules::SchedulesReport;
 use super::sessions::{SessionsReport, lines};
 use super::stats::Quantiles;
 use super::streams::StreamsReport;
+use super::syncs::{Shape, SyncsReport};
 
 /// Headings.
 pub const GOALS: [&str; 3] = ["what", "found#", "wanted#"];
@@ -65,7 +66,7 @@ pub fn schedules_rows(schedules: &SchedulesReport) -> Vec<Vec<String>> {
             format!("{:.0} MB", schedules.functions_memory_mb),
             "-",
         ),
-        row("the same with what they add to the broker".to_owned(), format!("{megabytes:.0} MB"), "100 MB"),
+        row("the same with what they add to the broker, both at rest".to_owned(), format!("{megabytes:.0} MB"), "100 MB"),
         row("another task, create to done, without them, p50 / p99".to_owned(), of(before), "-"),
         row("the same with them".to_owned(), of(with), &of(before)),
         row(format!("{} due tasks, with them: late, p50", due.tasks), milliseconds(due.late.p50_ms), "-"),
@@ -89,6 +90,16 @@ pub fn streams_rows(streams: &StreamsReport) -> Vec<Vec<String>> {
         ),
         row("the same, p99", format!("{:.1} ms", streams.latency.p99_ms), "20 ms"),
     ]
+}
+
+/// The rows about synced writes.
+pub fn syncs_rows(syncs: &SyncsReport) -> Vec<Vec<String>> {
+    let what = |shape: &Shape| match (shape.batch, shape.streams) {
+        (1, streams) => format!("each alone, streams: {streams}, writes/s"),
+        (batch, streams) => format!("atomic batches of {batch}, streams: {streams}, writes/s"),
+    };
+    let rows = syncs.rows.iter();
+    rows.map(|found| row(what(&found.shape), format!("{:.0}", found.writes_per_second), "-")).collect()
 }
 
 /// The rows about sessions and logs, each with what it is measured against.

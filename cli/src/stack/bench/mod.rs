@@ -18,6 +18,7 @@ mod sessions;
 mod stack;
 mod stats;
 mod streams;
+mod syncs;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -35,10 +36,6 @@ use stack::OwnStack;
 const PAYLOAD_BYTES: usize = 256;
 /// How many tasks are under way at once in the closed measurements.
 const IN_FLIGHT: [usize; 3] = [1, 32, 256];
-
-/// Schedules that are pending.
-const PENDING_WHOLE: usize = 100_000;
-const PENDING_QUICK: usize = 20_000;
 
 /// How long and how often is measured.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +59,8 @@ pub async fn bench(settings: Settings, arguments: &BenchArguments, json: bool) -
     if let Some(folder) = &arguments.stack {
         return stack::serve(settings, folder).await.map_err(CliError::from);
     }
-    let is_part = arguments.jobs || arguments.schedules || arguments.streams || arguments.sessions;
+    let is_part =
+        arguments.jobs || arguments.schedules || arguments.streams || arguments.sessions || arguments.syncs;
     let mut report = match &arguments.from {
         Some(file) => Report::read(file)?,
         None if is_part => Report::begin(arguments.quick, 0),
@@ -76,8 +74,8 @@ pub async fn bench(settings: Settings, arguments: &BenchArguments, json: bool) -
         report.jobs = Some(jobs::measure(amount, command("--jobs"), console).await?);
     }
     if arguments.schedules || everything {
-        let pending = if arguments.quick { PENDING_QUICK } else { PENDING_WHOLE };
-        report.schedules = Some(schedules::measure(pending, command("--schedules"), console).await?);
+        let amount = if arguments.quick { schedules::QUICK } else { schedules::WHOLE };
+        report.schedules = Some(schedules::measure(amount, command("--schedules"), console).await?);
     }
     if arguments.streams || everything {
         let amount = if arguments.quick { streams::QUICK } else { streams::WHOLE };
@@ -86,6 +84,10 @@ pub async fn bench(settings: Settings, arguments: &BenchArguments, json: bool) -
     if arguments.sessions || everything {
         let amount = if arguments.quick { sessions::QUICK } else { sessions::WHOLE };
         report.sessions = Some(sessions::measure(amount, &search, command("--sessions"), console).await?);
+    }
+    if arguments.syncs || everything {
+        let amount = if arguments.quick { syncs::QUICK } else { syncs::WHOLE };
+        report.syncs = Some(syncs::measure(amount, command("--syncs"), console).await?);
     }
     if let Some(folder) = &arguments.page {
         page::write(&report, folder)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::IN_FLIGHT;
 use super::closed::{Door, Row};
-use super::goals::{GOALS, jobs_rows, schedules_rows, sessions_rows, streams_rows};
+use super::goals::{GOALS, jobs_rows, schedules_rows, sessions_rows, streams_rows, syncs_rows};
 use super::plot::{Plot, Series};
 use super::report::{CLOSED, ClassReport, OPEN, Report, closed_cells, idle_sentence, open_cells};
 use crate::stack::StackError;
@@ -106,6 +106,16 @@ fn parts(page: &mut String, report: &Report) {
             sessions.measured_at, sessions.command, sessions.durability
         );
         rows(page, &GOALS, sessions_rows(sessions).into_iter());
+    }
+    if let Some(syncs) = &report.syncs {
+        let _ = write!(
+            page,
+            "## Synced writes\n\nMeasured {} with `{}`, durability {}. {} writers on connections of their own write records \
+             of 600 bytes with a compare-and-set, and each waits until what it wrote is synced. It says how much of what \
+             one stream takes the tasks above use.\n\n",
+            syncs.measured_at, syncs.command, syncs.durability, syncs.writers
+        );
+        rows(page, &GOALS, syncs_rows(syncs).into_iter());
     }
 }
 

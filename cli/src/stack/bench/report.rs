@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use service::clock;
 
-use super::goals::{GOALS, jobs_rows, schedules_rows, sessions_rows, streams_rows};
+use super::goals::{GOALS, jobs_rows, schedules_rows, sessions_rows, streams_rows, syncs_rows};
 use super::jobs::JobsReport;
 use super::machine::Machine;
 use super::schedules::SchedulesReport;
 use super::sessions::SessionsReport;
 use super::streams::StreamsReport;
+use super::syncs::SyncsReport;
 use super::{PAYLOAD_BYTES, closed, open};
 use crate::stack::StackError;
 use crate::table::table;
@@ -45,6 +46,9 @@ pub struct Report {
     /// What was measured of sessions and logs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions: Option<SessionsReport>,
+    /// What was measured of writes that the broker syncs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub syncs: Option<SyncsReport>,
 }
 
 /// Versions of what was measured.
@@ -103,6 +107,7 @@ impl Report {
             streams: None,
             schedules: None,
             sessions: None,
+            syncs: None,
         }
     }
 
@@ -145,6 +150,10 @@ impl Report {
         if let Some(sessions) = &self.sessions {
             parts.push(format!("sessions, durability {}", sessions.durability));
             parts.push(table(&GOALS, sessions_rows(sessions)));
+        }
+        if let Some(syncs) = &self.syncs {
+            parts.push(format!("synced writes, durability {}", syncs.durability));
+            parts.push(table(&GOALS, syncs_rows(syncs)));
         }
         parts.join("\n\n")
     }

@@ -20,8 +20,21 @@ const OVER_MICROS: i64 = 10_000_000;
 /// Jobs that run one after the other, in so many rounds, for what the pending ones cost others.
 const ROUNDS: usize = 3;
 const ONE_BY_ONE: usize = 300;
-/// How long the followers may take to draw all of them, and until memory has come to rest.
+/// How long the followers may take to draw all of them.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How many, and how long until memory has come to rest with them.
+#[derive(Debug, Clone, Copy)]
+pub struct Amount {
+    pending: usize,
+    rest: Duration,
+}
+
+/// For the page. The broker forgets after two minutes what it holds of blocks that nobody has looked at since.
+pub const WHOLE: Amount = Amount { pending: 100_000, rest: Duration::from_secs(150) };
+/// For a first impression, which has the broker's caches in it.
+pub const QUICK: Amount = Amount { pending: 20_000, rest: Duration::from_secs(3) };
+/// The same without them.
 const SETTLE: Duration = Duration::from_secs(3);
 
 /// What was measured of schedules.
@@ -49,14 +62,14 @@ pub struct SchedulesReport {
 
 /// Measures on a stack of its own.
 pub async fn measure(
-    pending: usize,
+    amount: Amount,
     command: String,
     console: Console,
 ) -> Result<SchedulesReport, StackError> {
     let folder = tempfile::tempdir().map_err(StackError::text)?;
     let class = Durability::Interval;
     let stack = OwnStack::start(folder.path(), class).await?;
-    let measured = measure_on(&stack, class, pending, command, console).await;
+    let measured = measure_on(&stack, class, amount, command, console).await;
     stack.stop().await?;
     measured
 }
@@ -64,14 +77,14 @@ pub async fn measure(
 async fn measure_on(
     stack: &OwnStack,
     class: Durability,
-    pending: usize,
+    Amount { pending, rest }: Amount,
     command: String,
     console: Console,
 ) -> Result<SchedulesReport, StackError> {
     let client = JobsClient::open(stack).await?;
     console.note("schedules: jobs one by one, without any");
     let before = one_by_one(&client).await?;
-    let empty = memory(stack).await?;
+    let empty = memory(stack, SETTLE).await?;
     console.note(&format!("schedules: {pending} pending"));
     let far = json!({
         "state": "scheduled", "origin": "tasks", "lane": "tasks.demo", "service": "run", "epoch": 0, "workflow": null,
@@ -80,7 +93,8 @@ async fn measure_on(
     });
     Records::open(stack).await?.write(pending, |_| far.clone()).await?;
     until_drawn(&client, pending as u64).await?;
-    let full = memory(stack).await?;
+    console.note(&format!("schedules: at rest for {} s", rest.as_secs()));
+    let full = memory(stack, rest).await?;
     console.note("schedules: jobs one by one, with them");
     let with = one_by_one(&client).await?;
     console.note(&format!("schedules: {DUE} due"));
@@ -99,8 +113,8 @@ async fn measure_on(
 }
 
 /// Of the functions, and of the broker, once both have come to rest.
-async fn memory(stack: &OwnStack) -> Result<(f64, f64), StackError> {
-    tokio::time::sleep(SETTLE).await;
+async fn memory(stack: &OwnStack, rest: Duration) -> Result<(f64, f64), StackError> {
+    tokio::time::sleep(rest).await;
     Ok((stack.functions_memory_mb()?, stack.broker_memory_mb()?))
 }
 
