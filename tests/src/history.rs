@@ -99,8 +99,8 @@ impl History {
 fn lawful(before: &Task, after: &Task) -> Result<(), &'static str> {
     let fixed = |task: &Task| {
         let Task { tenant, user, app, version, service, bundle, created_at, request_digest, .. } = task;
-        let texts = [tenant, user, app, version, service, bundle, request_digest].map(Clone::clone);
-        (texts, *created_at)
+        let texts = [user, app, version, service, bundle, request_digest].map(Clone::clone);
+        (tenant.clone(), texts, *created_at)
     };
     if fixed(before) != fixed(after) {
         return Err("what is fixed at its creation has changed");

@@ -284,7 +284,7 @@ fn record(request: &CreateRequest, program: Program, lane: String, limits: &Lane
         number: None,
         origin: request.origin,
         name: None,
-        tenant: request.caller.tenant.clone(),
+        tenant: (&request.caller.tenant).into(),
         user: request.caller.user.clone(),
         app: program.app,
         version: program.version,

@@ -126,9 +126,9 @@ impl Forward {
         let order = Order {
             target: if is_workflow { Target::Workflow } else { Target::Service },
             origin: Origin::TaskEngine,
-            app: job.task.app,
-            version: Some(job.task.version).filter(|_| !is_workflow),
-            service: job.task.service,
+            app: job.task.app.into(),
+            version: Some(job.task.version.into()).filter(|_| !is_workflow),
+            service: job.task.service.into(),
             priority: Some(job.task.priority),
             timing: None,
             hooks,
@@ -154,7 +154,7 @@ impl Forward {
     }
 
     async fn log_of(&self, job: &Job, of: LogOf) -> Result<Vec<LogLine>, Error> {
-        let caller = Caller { tenant: job.tenant.clone(), user: job.task.user.clone(), admin: true };
+        let caller = Caller { tenant: job.tenant.to_string(), user: job.task.user.to_string(), admin: true };
         let mut lines = Vec::new();
         let mut offset = 0;
         while lines.len() < LOG_LINES_MAX {

@@ -16,7 +16,7 @@ impl Forward {
             return;
         }
         let task = &created.task;
-        let key = TaskKey { tenant: caller.tenant.clone(), id: task.id, run: task.run };
+        let key = TaskKey { tenant: (&caller.tenant).into(), id: task.id, run: task.run };
         self.note_asked(&key, task.created_at, asked).await;
         if task.state == TaskState::Scheduled {
             let text = will_run(domain::jobs::run_at(task));

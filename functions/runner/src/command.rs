@@ -181,7 +181,7 @@ fn launch(process: &Process<'_>) -> Launch {
     env.extend(declared.env.clone());
     let own = [
         ("TASKLANE_TASK_ID", task.id.to_string()),
-        ("TASKLANE_TENANT", task.tenant.clone()),
+        ("TASKLANE_TENANT", task.tenant.to_string()),
         ("TASKLANE_SERVICE", (*service).to_owned()),
         ("TASKLANE_ATTEMPT", task.epoch.to_string()),
         (MARKER, scratch),

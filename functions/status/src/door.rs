@@ -50,7 +50,7 @@ impl Status {
         run: Option<u32>,
         wait: Duration,
     ) -> Result<TaskStatus, Error> {
-        let key = TaskKey { tenant: caller.tenant.clone(), id, run: run.unwrap_or(0) };
+        let key = TaskKey { tenant: (&caller.tenant).into(), id, run: run.unwrap_or(0) };
         self.get(caller, key, run.is_none(), wait).await
     }
 

@@ -8,7 +8,7 @@ use domain::lane::Turn;
 use domain::list::Summary;
 use domain::payload::Place;
 use domain::task::state::Origin;
-use domain::{Task, TaskKey, Timestamp};
+use domain::{Name, Task, TaskKey, Timestamp};
 
 /// Rows of each list of the dashboard.
 const DASHBOARD_ROWS_MAX: usize = 500;
@@ -22,7 +22,7 @@ pub struct Jobs {
     started: BTreeSet<(u64, TaskKey)>,
     queued: BTreeSet<Turn>,
     scheduled: BTreeSet<(Timestamp, TaskKey)>,
-    counts: HashMap<String, JobCounts>,
+    counts: HashMap<Name, JobCounts>,
     searched: HashMap<TaskKey, Box<str>>,
 }
 

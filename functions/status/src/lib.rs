@@ -65,7 +65,7 @@ impl Status {
     async fn handle(&self, request: StatusRequest) -> Result<StatusReply, Error> {
         match request {
             StatusRequest::Get { caller, id, run, wait_ms } => {
-                let key = TaskKey { tenant: caller.tenant.clone(), id, run: run.unwrap_or(0) };
+                let key = TaskKey { tenant: (&caller.tenant).into(), id, run: run.unwrap_or(0) };
                 let wait = Duration::from_millis(wait_ms);
                 self.get(&caller, key, run.is_none(), wait).await.map(StatusReply::Task)
             }
@@ -254,7 +254,7 @@ impl Status {
         query.limit = query.limit.min(PAGE_ROWS_MAX);
         let visible = |row: &Summary| {
             let whose = query.list_all || row.user == caller.user;
-            whose && (caller.admin || readable.contains(&row.app)) && query.keeps(row)
+            whose && (caller.admin || readable.contains(&*row.app)) && query.keeps(row)
         };
         let (tasks, total) = self.picture.page(&caller.tenant, &query, visible, clock::now())?;
         Ok(cut(tasks, total))

@@ -7,7 +7,8 @@ use std::time::Duration;
 use broker::tasks::numbered;
 use broker::{Broker, Feed, News, Tasks};
 use domain::list::{Query, Summary};
-use domain::{Task, TaskId, TaskKey, TaskState, Timestamp};
+use domain::name::Names;
+use domain::{Name, Task, TaskId, TaskKey, TaskState, Timestamp};
 use tokio::sync::{oneshot, watch};
 use wire::runner::Progress;
 use wire::{Error, subjects};
@@ -26,14 +27,15 @@ type Rows = BTreeMap<(Timestamp, TaskId, u32), Box<Summary>>;
 
 #[derive(Default)]
 struct Inner {
-    tenants: HashMap<String, Rows>,
+    tenants: HashMap<Name, Rows>,
+    names: Names,
     /// Where each task is in its tenant's rows.
     places: HashMap<TaskKey, Timestamp>,
     /// The runs of recurring tasks that are not deleted, by the first run's key.
     runs: HashMap<TaskKey, BTreeSet<u32>>,
     jobs: Jobs,
     /// The stream tasks of each tenant, by name.
-    streams: HashMap<String, BTreeMap<String, TaskKey>>,
+    streams: HashMap<Name, BTreeMap<String, TaskKey>>,
     progress: HashMap<TaskKey, Progress>,
     waiters: HashMap<TaskKey, Vec<oneshot::Sender<Task>>>,
     /// Who waits for a task to be drawn at all.
@@ -208,7 +210,7 @@ impl Inner {
     }
 
     fn single(&self, key: &TaskKey, row: &Summary) -> Option<String> {
-        (!self.runs.contains_key(&key.of_run(0))).then(|| row.app.clone())
+        (!self.runs.contains_key(&key.of_run(0))).then(|| row.app.to_string())
     }
 
     /// Whoever waited in vain leaves nothing behind.
@@ -245,11 +247,12 @@ impl Inner {
     }
 
     fn put(&mut self, task: &Task) {
-        let key = task.key();
+        let key = TaskKey { tenant: self.names.shared(&task.tenant), ..task.key() };
         self.put_run(&key, task);
         self.put_stream(&key, task);
         let before = self.row(&key).cloned();
-        let after = (task.state != TaskState::Deleted).then(|| Summary::from(task));
+        let after =
+            (task.state != TaskState::Deleted).then(|| Summary::of(task, |name| self.names.shared(name)));
         self.jobs.put(&key, before.as_ref(), after.as_ref(), task);
         if task.state == TaskState::Deleted {
             if let (Some(at), Some(rows)) = (self.places.remove(&key), self.tenants.get_mut(&key.tenant)) {

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::name::Name;
+
 /// An id whose text was not a UUID in its dashed form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotAnId(pub String);
@@ -79,7 +81,7 @@ impl fmt::Display for Epoch {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TaskKey {
     /// The owner.
-    pub tenant: String,
+    pub tenant: Name,
     /// The task.
     pub id: TaskId,
     /// Which run, from 0. The runs of a recurring task share their id.
@@ -95,7 +97,7 @@ pub(crate) fn is_first(run: &u32) -> bool {
 
 impl TaskKey {
     /// The key of a task's first run, which for most tasks is the only one.
-    pub fn new(tenant: impl Into<String>, id: TaskId) -> Self {
+    pub fn new(tenant: impl Into<Name>, id: TaskId) -> Self {
         Self { tenant: tenant.into(), id, run: 0 }
     }
 

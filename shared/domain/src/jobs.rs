@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::lane::LaneLimits;
 use crate::list::Summary;
+use crate::name::Name;
 use crate::payload::Payload;
 use crate::task::state::{Origin, TaskState};
 use crate::time::Timestamp;
@@ -84,7 +85,7 @@ pub fn has_failed(task: &Summary) -> bool {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     /// Whose.
-    pub tenant: String,
+    pub tenant: Name,
     /// The task.
     pub task: Summary,
     /// Its parameters, where they were asked for.

@@ -10,6 +10,7 @@ pub mod jobs;
 pub mod kafka;
 pub mod lane;
 pub mod list;
+pub mod name;
 pub mod payload;
 pub mod session;
 pub mod stream;
@@ -19,6 +20,7 @@ pub mod trigger;
 
 pub use access::{Caller, Right, Rights, Scope};
 pub use id::{Epoch, RunnerId, SessionId, TaskId, TaskKey};
+pub use name::Name;
 pub use payload::Payload;
 pub use session::{Activity, SessionKind, SessionOf, SessionState, Standing};
 pub use task::state::{Phase, Task, TaskState};

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{SessionId, TaskId, is_first};
+use crate::name::Name;
 use crate::task::state::{Origin, Phase, Runtime, Task, TaskState};
 use crate::task::timing::Timing;
 use crate::time::Timestamp;
@@ -32,18 +33,18 @@ pub struct Summary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Who created it.
-    pub user: String,
+    pub user: Name,
     /// The app.
-    pub app: String,
+    pub app: Name,
     /// The resolved version.
-    pub version: String,
+    pub version: Name,
     /// The procedure.
-    pub service: String,
+    pub service: Name,
     /// What runs it.
     #[serde(default)]
     pub runtime: Runtime,
     /// The lane it waits or waited in.
-    pub lane: String,
+    pub lane: Name,
     /// 1 first, 10 last.
     pub priority: u8,
     /// Its place among tasks of the same priority.
@@ -100,18 +101,25 @@ pub struct Summary {
 
 impl From<&Task> for Summary {
     fn from(task: &Task) -> Self {
+        Self::of(task, |name| name.into())
+    }
+}
+
+impl Summary {
+    /// What can be said of a task; `name` gives the names that others may have in common with it.
+    pub fn of(task: &Task, mut name: impl FnMut(&str) -> Name) -> Self {
         Self {
             id: task.id,
             run: task.run,
             number: task.number.unwrap_or(0),
             origin: task.origin,
             name: task.name.clone(),
-            user: task.user.clone(),
-            app: task.app.clone(),
-            version: task.version.clone(),
-            service: task.service.clone(),
+            user: name(&task.user),
+            app: name(&task.app),
+            version: name(&task.version),
+            service: name(&task.service),
             runtime: task.runtime,
-            lane: task.lane.clone(),
+            lane: name(&task.lane),
             priority: task.priority,
             position: task.position,
             top_of_queue: task.top_of_queue,
@@ -133,9 +141,7 @@ impl From<&Task> for Summary {
             superseded: task.superseded,
         }
     }
-}
 
-impl Summary {
     /// Seconds it waited: until its claim, its end if it never was claimed, or now.
     pub fn queue_seconds(&self, now: Timestamp) -> f64 {
         self.assigned_at.or(self.ended_at).unwrap_or(now).seconds_since(self.created_at)

@@ -15,7 +15,7 @@ pub async fn find(
     run: Option<u32>,
 ) -> Result<(u64, Task), Error> {
     let missing = || Error::task_not_found(id);
-    let key = TaskKey { tenant: caller.tenant.clone(), id, run: run.unwrap_or(0) };
+    let key = TaskKey { tenant: (&caller.tenant).into(), id, run: run.unwrap_or(0) };
     let (mut revision, mut task) = tasks.get(&key).await?.ok_or_else(missing)?;
     let recurs = task.timing.as_ref().is_some_and(|timing| timing.every.is_some());
     if run.is_none() && recurs {

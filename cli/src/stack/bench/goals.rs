@@ -66,7 +66,11 @@ pub fn schedules_rows(schedules: &SchedulesReport) -> Vec<Vec<String>> {
             format!("{:.0} MB", schedules.functions_memory_mb),
             "-",
         ),
-        row("the same with what they add to the broker, both at rest".to_owned(), format!("{megabytes:.0} MB"), "100 MB"),
+        row(
+            "the same with what they add to the broker, both at rest".to_owned(),
+            format!("{megabytes:.0} MB"),
+            "100 MB",
+        ),
         row("another task, create to done, without them, p50 / p99".to_owned(), of(before), "-"),
         row("the same with them".to_owned(), of(with), &of(before)),
         row(format!("{} due tasks, with them: late, p50", due.tasks), milliseconds(due.late.p50_ms), "-"),

@@ -247,7 +247,7 @@ fn launch(claim: &Claim<'_>, files: &Files) -> Result<Launch, String> {
         // Python keeps lines back where it does not write to a terminal, and each is waited for here.
         ("PYTHONUNBUFFERED", "1".to_owned()),
         ("TASKLANE_TASK_ID", task.id.to_string()),
-        ("TASKLANE_TENANT", task.tenant.clone()),
+        ("TASKLANE_TENANT", task.tenant.to_string()),
         ("TASKLANE_SERVICE", task.name.clone().unwrap_or_default()),
         ("TASKLANE_ATTEMPT", task.epoch.to_string()),
         ("TASKLANE_PARAMS", params),

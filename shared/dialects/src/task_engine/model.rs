@@ -26,8 +26,8 @@ pub(super) fn job(job: &Job, shown: Shown) -> Value {
     let mut object = Map::new();
     let mut put = |name: &str, value: Value| drop(object.insert(name.to_owned(), value));
     put("id", task.number.into());
-    put("client", job.tenant.clone().into());
-    put("workflow", task.service.clone().into());
+    put("client", (*job.tenant).into());
+    put("workflow", (*task.service).into());
     put("priority", task.priority.into());
     put("position", task.position.into());
     if shown == Shown::All {

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::board::{Action, Board, Millis};
 use crate::id::{TaskId, TaskKey};
+use crate::name::Name;
 use crate::task::state::Task;
 use crate::time::Timestamp;
 
@@ -24,7 +25,7 @@ const GATE_AGAIN_MS_MAX: Millis = 60_000;
 /// What is held of a task whose time has not come.
 pub(super) struct Scheduled {
     pub revision: u64,
-    pub lane: String,
+    pub lane: Name,
     pub run_at: Timestamp,
     /// A gate is asked before it moves into its lane.
     pub gated: bool,
@@ -32,11 +33,11 @@ pub(super) struct Scheduled {
 }
 
 impl Scheduled {
-    pub fn of(revision: u64, task: &Task) -> Self {
+    pub fn of(revision: u64, task: &Task, lane: Name) -> Self {
         let timing = task.timing.as_ref();
         Self {
             revision,
-            lane: task.lane.clone(),
+            lane,
             run_at: timing.map_or(task.created_at, |timing| timing.run_at),
             gated: timing.is_some_and(|timing| timing.gate.is_some()),
             by_tick: timing.is_some_and(|timing| timing.by_tick),

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Epoch, RunnerId, TaskKey};
 use crate::lane::{Lane, LaneLimits, Turn};
+use crate::name::Names;
 use crate::session::SessionOf;
 use crate::task::state::{InterruptKind, Runtime, Task, TaskState};
 use crate::task::transition::has_bodies;
@@ -137,6 +138,7 @@ pub struct Board {
     active: HashSet<TaskKey>,
     deleted: HashSet<TaskKey>,
     due: due::Due,
+    names: Names,
     /// Tasks whose records are being written.
     coming: HashMap<TaskKey, coming::Coming>,
     /// Whom to tell of those that came with their claim.
@@ -172,7 +174,9 @@ impl Board {
         match task.state {
             TaskState::Scheduled => {
                 self.rows.remove(&key);
-                self.schedule(key.clone(), due::Scheduled::of(revision, &task));
+                let scheduled = due::Scheduled::of(revision, &task, self.names.shared(&task.lane));
+                let key = TaskKey { tenant: self.names.shared(&key.tenant), ..key };
+                self.schedule(key, scheduled);
             }
             TaskState::Queued | TaskState::Assigned | TaskState::Running => {
                 self.rows.insert(key.clone(), Row::new(revision, task, now));
@@ -377,13 +381,13 @@ impl Board {
     }
 
     fn schedule(&mut self, key: TaskKey, task: due::Scheduled) {
-        let state = self.lanes.entry(task.lane.clone()).or_insert_with(|| LaneState::of(&task.lane));
+        let state = self.lanes.entry(task.lane.to_string()).or_insert_with(|| LaneState::of(&task.lane));
         state.scheduled = state.scheduled.saturating_add(1);
         self.due.insert(key, task);
     }
 
     fn unschedule(&mut self, key: &TaskKey) {
-        let lane = self.due.remove(key).and_then(|task| self.lanes.get_mut(&task.lane));
+        let lane = self.due.remove(key).and_then(|task| self.lanes.get_mut(&*task.lane));
         if let Some(state) = lane {
             state.scheduled = state.scheduled.saturating_sub(1);
         }

@@ -61,11 +61,11 @@ impl Board {
     fn before_its_time(&self, task: &Scheduled) -> Waiting {
         let (running, max_running) = self
             .lanes
-            .get(&task.lane)
+            .get(&*task.lane)
             .map_or((0, 0), |state| (state.lane.running(), state.limits.max_running));
         let gate = if task.gated { ", and then until its semaphore URL answers" } else { "" };
         let reason = format!("scheduled for {}{gate}", task.run_at);
-        Waiting { lane: task.lane.clone(), position: 0, running, max_running, reason }
+        Waiting { lane: task.lane.to_string(), position: 0, running, max_running, reason }
     }
 
     /// How full every lane is that has been seen.

@@ -99,8 +99,8 @@ fn many_rows() -> Vec<Summary> {
             let state = TaskState::ALL[number as usize % 5];
             let started = (number % 3 > 0).then(|| at(i64::from(number % 3)));
             Summary {
-                user: name(number / 2),
-                app: name(number / 4),
+                user: name(number / 2).into(),
+                app: name(number / 4).into(),
                 created_at: at(i64::from(number / 6)),
                 running_at: started,
                 error: (number % 4 == 0).then(|| name(number)),

@@ -97,9 +97,9 @@ impl SessionSummary {
             state: row.state,
             of: SessionOf {
                 tenant: tenant.to_owned(),
-                user: task.user.clone(),
-                app: task.app.clone(),
-                version: task.version.clone(),
+                user: task.user.to_string(),
+                app: task.app.to_string(),
+                version: task.version.to_string(),
             },
             task: Some(task.id),
             tasks: u32::from(row.state.has_ended()),
@@ -109,7 +109,7 @@ impl SessionSummary {
             started_at: row.started_at,
             ended_at: row.ended_at,
             message: task.error.clone(),
-            log: TaskKey { tenant: tenant.to_owned(), id: task.id, run: task.run },
+            log: TaskKey { tenant: tenant.into(), id: task.id, run: task.run },
         })
     }
 }

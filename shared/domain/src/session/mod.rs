@@ -120,7 +120,7 @@ impl SessionOf {
     /// The sessions that may run this task.
     pub fn task(task: &Task) -> Self {
         Self {
-            tenant: task.tenant.clone(),
+            tenant: task.tenant.to_string(),
             user: task.user.clone(),
             app: task.app.clone(),
             version: task.version.clone(),

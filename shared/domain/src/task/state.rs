@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Epoch, RunnerId, SessionId, TaskId, TaskKey, is_first};
+use crate::name::Name;
 use crate::payload::Payload;
 use crate::task::hook::{Events, Hook};
 use crate::task::timing::Timing;
@@ -183,7 +184,7 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Who owns it; the first part of its key.
-    pub tenant: String,
+    pub tenant: Name,
     /// The user that created it.
     pub user: String,
     /// The app.
