@@ -207,9 +207,13 @@ async fn a_session_that_is_hostile_at_its_first_and_last_answer_fails_its_task_a
 
 #[tokio::test]
 async fn tasks_that_come_together_wait_for_the_one_warm_session() {
-    // One runner, since two would have a session each.
+    // One runner, since two would have a session each. A task waits for a busy session as long as the start of another
+    // would take, which is so long here that no load of the machine makes a wait of it.
     let kit = Kit::start_with(|options| options.replicas = 1).await;
-    publish(&kit.http, "one", "").await;
+    let manifest = "name = \"one\"\nversion = \"1.0\"\nruntime = \"session\"\n[session]\n\
+                    command = [\"sh\", \"-c\", \"sleep 10; exec python3 server.py --port {port}\"]\n\
+                    ready = \"/api/v2/tasks\"\n";
+    App { manifest, files: &[("server.py", SERVER)] }.publish(&kit.http).await.expect(200);
     let first = run(&kit.http, "one", "pid", "").await;
     // Often they find it just taken, or just free again, and never is that a reason to start another.
     for _ in 0..40 {

@@ -7,6 +7,7 @@ mod command;
 mod held;
 mod input;
 mod lines;
+mod log_queue;
 mod logs;
 mod outbox;
 mod outcome;

@@ -53,7 +53,8 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 
     /// The next line that is complete already.
     pub fn cut(&mut self) -> Option<Vec<u8>> {
-        match self.buffer.iter().take(LINE_BYTES_MAX + 1).position(|byte| *byte == b'\n') {
+        let within = self.buffer.get(..=LINE_BYTES_MAX).unwrap_or(&self.buffer);
+        match memchr::memchr(b'\n', within) {
             Some(end) => {
                 let line = self.buffer.split_to(end + 1);
                 let line = line.strip_suffix(b"\n").unwrap_or(&line);

@@ -1,17 +1,15 @@
-//! Log lines of one claim on their way into the stream: in batches, bounded. What comes faster than the broker
-//! takes it is dropped and counted; a task is never slowed by its own talk.
+//! Log lines of one claim on their way into the stream: in batches, bounded. Of what comes faster than the broker
+//! takes it the oldest are dropped and counted; a task is never slowed by its own talk.
 //!
 //! Every line of a claim is stored, or is counted as dropped, or leaves a gap in the numbering of the batches;
 //! `logs` adds the gaps up. So nothing is ever lost unseen, even where it is unknown whether a batch was stored.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use domain::{Epoch, TaskKey};
 use service::clock;
 use tokio::io::AsyncRead;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use wire::runner::{LogBatch, LogLine, LogSource};
@@ -19,15 +17,12 @@ use wire::{Code, subjects};
 
 use crate::Runner;
 use crate::lines::{Lines, clean};
+use crate::log_queue::{LogQueue, Waiting};
 
 /// A batch goes out when it is this old, has this many lines or this many bytes. Who follows a log waits so long.
 const BATCH_AGE: Duration = Duration::from_millis(20);
 const BATCH_LINES_MAX: usize = 500;
 const BATCH_BYTES_MAX: usize = 64 * 1024;
-/// Bytes that may wait for the broker; beyond, lines are dropped and counted.
-const WAITING_BYTES_MAX: usize = 2 * 1024 * 1024;
-/// What a waiting line costs beside its text.
-const LINE_BYTES: usize = 64;
 /// How long one batch is tried while the broker does not answer. The broker remembers a batch for two minutes,
 /// so one that was stored without an answer is not stored again.
 const STORE_PATIENCE: Duration = Duration::from_secs(30);
@@ -44,34 +39,34 @@ where
 {
     let mut lines = Lines::new(stderr);
     while let Some(line) = lines.next().await {
-        sink.put(&line);
+        sink.put(line);
     }
     sink
 }
 
 /// Where the lines of one claim go. Putting one in never waits.
 pub struct Sink {
-    sender: mpsc::UnboundedSender<LogLine>,
-    queue: Arc<Queue>,
+    queue: Writer,
     storing: JoinHandle<()>,
     last: Vec<u8>,
     /// The step of a workflow that the lines are about.
     step: Option<u32>,
 }
 
-/// What waits for the broker.
-#[derive(Default)]
-struct Queue {
-    bytes: AtomicUsize,
-    dropped: AtomicU64,
+/// The writer's end of a queue: with it goes the last who adds a line.
+struct Writer(Arc<LogQueue>);
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 impl Sink {
     /// Begins to store lines under a task's key, or under a session's id in the place of one. There is one for
     /// each claim, since the broker knows its batches by the claim and their place in it.
     pub fn new(runner: &Arc<Runner>, key: &TaskKey, epoch: Epoch) -> Self {
-        let (sender, lines) = mpsc::unbounded_channel();
-        let queue = Arc::new(Queue::default());
+        let queue = Arc::new(LogQueue::default());
         let batch = LogBatch { epoch, first: 0, lines: Vec::new(), dropped: 0 };
         let store = Store {
             runner: Arc::clone(runner),
@@ -81,14 +76,14 @@ impl Sink {
             bytes: 0,
             told: true,
         };
-        Self { sender, queue, storing: tokio::spawn(store.run(lines)), last: Vec::new(), step: None }
+        Self { queue: Writer(queue), storing: tokio::spawn(store.run()), last: Vec::new(), step: None }
     }
 
-    /// Takes a line, or drops and counts it where too much waits already.
-    pub fn put(&mut self, line: &[u8]) {
-        if !String::from_utf8_lossy(line).trim().is_empty() {
+    /// Takes a line.
+    pub fn put(&mut self, line: Vec<u8>) {
+        if !line.trim_ascii().is_empty() {
             self.last.clear();
-            self.last.extend_from_slice(line);
+            self.last.extend_from_slice(&line);
         }
         self.push(LogSource::Worker, line);
     }
@@ -100,26 +95,17 @@ impl Sink {
 
     /// A line of the runner's own.
     pub fn say(&mut self, source: LogSource, text: &str) {
-        self.push(source, text.as_bytes());
+        self.push(source, text.as_bytes().to_vec());
     }
 
-    fn push(&mut self, source: LogSource, line: &[u8]) {
-        // Only this side adds, so what is read here can only be too much, never too little.
-        if self.queue.bytes.load(Ordering::Relaxed) + line.len() + LINE_BYTES > WAITING_BYTES_MAX {
-            self.queue.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        let line = LogLine { source, step: self.step, ..LogLine::new(clock::now(), clean(line)) };
-        self.queue.bytes.fetch_add(cost(&line), Ordering::Relaxed);
-        if self.sender.send(line).is_err() {
-            self.queue.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+    fn push(&mut self, source: LogSource, text: Vec<u8>) {
+        self.queue.0.put(Waiting { at: clock::now(), source, step: self.step, text });
     }
 
     /// Waits a while until everything is stored and gives the last line that says anything.
     pub async fn close(mut self) -> Option<String> {
         let last = self.take_last();
-        drop(self.sender);
+        drop(self.queue);
         // A failed store has said so in the service's own log; the task itself goes on.
         let _ = timeout(CLOSE_PATIENCE, self.storing).await;
         last
@@ -132,14 +118,10 @@ impl Sink {
     }
 }
 
-fn cost(line: &LogLine) -> usize {
-    line.text.len() + LINE_BYTES
-}
-
 struct Store {
     runner: Arc<Runner>,
     subject: String,
-    queue: Arc<Queue>,
+    queue: Arc<LogQueue>,
     batch: LogBatch,
     bytes: usize,
     /// Everything up to here is stored, and so is every gap.
@@ -147,12 +129,12 @@ struct Store {
 }
 
 impl Store {
-    async fn run(mut self, mut lines: mpsc::UnboundedReceiver<LogLine>) {
-        while let Some(line) = lines.recv().await {
+    async fn run(mut self) {
+        while let Some(line) = self.queue.next().await {
             let due = Instant::now() + BATCH_AGE;
             self.add(line);
             while !self.is_full() {
-                match timeout_at(due, lines.recv()).await {
+                match timeout_at(due, self.queue.next()).await {
                     Ok(Some(line)) => self.add(line),
                     Ok(None) | Err(_) => break,
                 }
@@ -160,14 +142,16 @@ impl Store {
             self.send().await;
         }
         // The last count, and a gap behind which no line comes any more, are told by a batch without lines.
-        if !self.told || self.queue.dropped.load(Ordering::Relaxed) > self.batch.dropped {
+        if !self.told || self.queue.dropped() > self.batch.dropped {
             self.send().await;
         }
     }
 
-    fn add(&mut self, line: LogLine) {
-        self.bytes += cost(&line);
-        self.batch.lines.push(line);
+    fn add(&mut self, line: Waiting) {
+        let text = clean(&line.text);
+        self.bytes += text.len();
+        let (source, step) = (line.source, line.step);
+        self.batch.lines.push(LogLine { source, step, ..LogLine::new(line.at, text) });
     }
 
     fn is_full(&self) -> bool {
@@ -176,7 +160,7 @@ impl Store {
 
     /// Sends the batch and begins the next. One that can't be stored leaves a gap.
     async fn send(&mut self) {
-        self.batch.dropped = self.queue.dropped.load(Ordering::Relaxed);
+        self.batch.dropped = self.queue.dropped();
         let began = Instant::now();
         let stored = loop {
             // A batch is known by its place: the one without lines at the end comes behind every other.
@@ -194,7 +178,6 @@ impl Store {
         }
         self.batch.first += self.batch.lines.len() as u64;
         self.batch.lines.clear();
-        self.queue.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
         self.bytes = 0;
     }
 }

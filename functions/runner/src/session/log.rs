@@ -84,7 +84,7 @@ impl Reader {
         loop {
             tokio::select! {
                 line = self.lines.next(), if open => match line {
-                    Some(line) => self.put(&line),
+                    Some(line) => self.put(line),
                     None => open = false,
                 },
                 change = changes.recv() => match change {
@@ -113,9 +113,9 @@ impl Reader {
         }
     }
 
-    fn put(&mut self, line: &[u8]) {
+    fn put(&mut self, line: Vec<u8>) {
         if let Some((key, epoch)) = &self.current {
-            self.sink.get_or_insert_with(|| Sink::new(&self.runner, key, *epoch)).put(line);
+            self.sink.get_or_insert_with(|| Sink::new(&self.runner, key, *epoch)).put(line.clone());
         }
         self.whole.get_or_insert_with(|| Sink::new(&self.runner, &self.own, Epoch::default())).put(line);
     }
@@ -137,7 +137,7 @@ impl Reader {
             }
         }
         while let Some(line) = self.lines.cut() {
-            self.put(&line);
+            self.put(line);
         }
     }
 }

@@ -97,7 +97,7 @@ impl Filter {
         match keeper::start(&claim.runner.keeper, &launch).await {
             Ok(kept) => Ok((kept, input, output)),
             Err(error) => {
-                locked(log).put(error.to_string().as_bytes());
+                locked(log).put(error.to_string().into_bytes());
                 Err(error.to_string())
             }
         }
@@ -273,10 +273,10 @@ async fn listen(stderr: Option<tokio::process::ChildStderr>, log: Arc<Mutex<Sink
     let Some(stderr) = stderr else { return Vec::new() };
     let (mut lines, mut last) = (Lines::new(stderr), Vec::new());
     while let Some(line) = lines.next().await {
-        locked(&log).put(&line);
         if !line.trim_ascii().is_empty() {
-            last = line;
+            last.clone_from(&line);
         }
+        locked(&log).put(line);
     }
     last
 }
