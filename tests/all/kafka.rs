@@ -2,6 +2,7 @@
 //! cluster that is away is waited for, and what can't be reached says so.
 
 use nix::sys::signal::Signal;
+use rskafka::client::partition::Compression;
 use serde_json::{Value, json};
 use tests::Kit;
 use tests::apps::App;
@@ -23,9 +24,14 @@ async fn customer(kit: &Kit) -> Customer {
 }
 
 async fn create_and_start(customer: &Customer, servers: &str) {
+    create_instances_and_start(customer, servers, 1).await;
+}
+
+async fn create_instances_and_start(customer: &Customer, servers: &str, instances: u32) {
     let params = json!({
         "bootstrap.servers": servers, "sml.kstream.source.topic": "orders", "sml.kstream.sink.topic": "scores",
         "sml.kstream.record.poll.max": BATCH.to_string(), "sml.task.heap.max": "512m", "group.id": "taken",
+        "sml.task.instances": instances.to_string(),
     });
     let described = json!({ "type": "upper", "name": "k", "params": params });
     customer.create(&described, false).await.expect(202);
@@ -67,6 +73,41 @@ async fn sink(kafka: &Kafka, partitions: i32, count: usize) -> Vec<Vec<(String, 
     .await
 }
 
+/// Of each of three partitions so many records went in; all of a key are in one place, in order, once.
+fn assert_keys_in_order(all: &[Vec<(String, String)>], each: usize) {
+    for partition in 0..3 {
+        for key in 0..5 {
+            let key = format!("key {partition} {key}");
+            let of_key = |(this, value): (String, String)| (this == key).then_some(value);
+            let expected = numbers(0..each, partition).into_iter().filter_map(of_key);
+            let expected: Vec<String> = expected.map(|value| value.to_uppercase()).collect();
+            let places = all.iter().map(|records| records.iter().cloned().filter_map(of_key).collect());
+            let places: Vec<Vec<String>> = places.filter(|values: &Vec<String>| !values.is_empty()).collect();
+            assert_eq!(places, [expected], "all of {key} in one partition, in order, once");
+        }
+    }
+}
+
+#[tokio::test]
+async fn several_instances_share_the_partitions_in_every_compression_that_kafka_has() {
+    let Some(kafka) = Kafka::start().await else { return };
+    let kit = Kit::start().await;
+    let customer = customer(&kit).await;
+    kafka.make("orders", 3).await;
+    create_instances_and_start(&customer, &kafka.servers(), 3).await;
+    let compressions = [Compression::Gzip, Compression::Lz4, Compression::Snappy, Compression::Zstd];
+    for (part, compression) in compressions.into_iter().enumerate() {
+        for partition in 0..3 {
+            let records = numbers(part * 100..part * 100 + 100, partition);
+            kafka.publish_in(compression, "orders", partition, records).await;
+        }
+    }
+    assert_keys_in_order(&sink(&kafka, 3, 1_200).await, 400);
+    let told = status(&customer).await;
+    assert_eq!((&told["lastError"], &told["processIsAlive"]), (&json!(""), &json!("true")), "{told}");
+    kit.stop().await;
+}
+
 #[tokio::test]
 async fn records_keep_their_keys_and_their_order_and_poison_is_set_aside() {
     let Some(kafka) = Kafka::start().await else { return };
@@ -79,19 +120,7 @@ async fn records_keep_their_keys_and_their_order_and_poison_is_set_aside() {
     create_and_start(&customer, &kafka.servers()).await;
     let all = sink(&kafka, 3, 600).await;
     assert_eq!(kafka.partitions("scores").await, 3, "the sink is made as wide as the source");
-    for partition in 0..3 {
-        for key in 0..5 {
-            let key = format!("key {partition} {key}");
-            let of_key = |(this, value): (String, String)| (this == key).then_some(value);
-            let expected: Vec<String> = numbers(0..200, partition).into_iter().filter_map(of_key).collect();
-            let expected: Vec<String> = expected.iter().map(|value| value.to_uppercase()).collect();
-            let places: Vec<Vec<String>> =
-                all.iter().map(|records| records.iter().cloned().filter_map(of_key).collect()).collect();
-            let places: Vec<_> =
-                places.into_iter().filter(|values: &Vec<String>| !values.is_empty()).collect();
-            assert_eq!(places, [expected], "all of {key} in one partition, in order, once");
-        }
-    }
+    assert_keys_in_order(&all, 200);
     let poison = [("k", "before"), ("k", "poison"), ("k", "after")];
     kafka.publish("orders", 0, poison.map(|(key, value)| (key.to_owned(), value.to_owned()))).await;
     sink(&kafka, 3, 602).await;

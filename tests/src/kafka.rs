@@ -110,6 +110,17 @@ impl Kafka {
         partition: i32,
         records: impl IntoIterator<Item = (String, String)>,
     ) {
+        self.publish_in(Compression::NoCompression, topic, partition, records).await;
+    }
+
+    /// The same in a compression.
+    pub async fn publish_in(
+        &self,
+        compression: Compression,
+        topic: &str,
+        partition: i32,
+        records: impl IntoIterator<Item = (String, String)>,
+    ) {
         let record = |(key, value): (String, String)| Record {
             key: Some(key.into_bytes()),
             value: Some(value.into_bytes()),
@@ -117,8 +128,7 @@ impl Kafka {
             timestamp: DateTime::default(),
         };
         let records = records.into_iter().map(record).collect();
-        let to = self.partition(topic, partition).await;
-        to.produce(records, Compression::NoCompression).await.unwrap();
+        self.partition(topic, partition).await.produce(records, compression).await.unwrap();
     }
 
     /// All that a partition holds: keys and values.

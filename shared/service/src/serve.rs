@@ -107,7 +107,8 @@ where
         };
         let Some(incoming) = incoming else { break };
         let Ok(place) = Arc::clone(&places.0).acquire_owned().await else { break };
-        let work = handler(incoming);
+        // In a box, since a call's future has some kilobytes, which are copied each time that it changes hands.
+        let work = Box::pin(handler(incoming));
         tokio::spawn(async move {
             work.await;
             drop(place);

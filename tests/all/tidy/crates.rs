@@ -33,6 +33,7 @@ const FUNCTION_ALSO: [(&str, &[&str]); 4] = [
 const ABILITIES: &[(&str, &[&str])] = &[
     // The command line has it for the floor of `bench`, which is measured with the bare client.
     ("async-nats", &["broker", "cli", "tests"]),
+    ("rskafka", &["runner", "tests"]),
     ("nkeys", &["cli"]),
     ("hyper", &["callbacks", "cli", "ingress", "session-protocol", "tests"]),
     ("hyper-util", &["callbacks", "cli", "ingress", "session-protocol", "tests"]),
