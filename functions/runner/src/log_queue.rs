@@ -56,6 +56,8 @@ impl LogQueue {
     /// A line more, in the place of the oldest where there are too many.
     pub fn put(&self, line: Waiting) {
         let mut inner = self.lock();
+        // Who reads waits only where there is nothing.
+        let is_first = inner.lines.is_empty();
         inner.bytes += line.cost();
         inner.lines.push_back(line);
         while inner.bytes > WAITING_BYTES_MAX
@@ -65,7 +67,9 @@ impl LogQueue {
             inner.dropped += 1;
         }
         drop(inner);
-        self.changed.notify_one();
+        if is_first {
+            self.changed.notify_one();
+        }
     }
 
     /// The line that has waited longest; `None` once no more come. For one reader, which may stop waiting and ask
