@@ -98,7 +98,7 @@ impl Jobs {
 
     /// The lists of the dashboard.
     pub fn lists(&self, client: Option<&str>) -> Lists {
-        let of_client = |key: &&TaskKey| client.is_none_or(|client| key.tenant == client);
+        let of_client = |key: &&TaskKey| client.is_none_or(|client| *key.tenant == *client);
         let first = |keys: &mut dyn Iterator<Item = &TaskKey>| -> Vec<TaskKey> {
             keys.filter(of_client).take(DASHBOARD_ROWS_MAX).cloned().collect()
         };

@@ -51,27 +51,9 @@ impl From<Name> for String {
     }
 }
 
-impl PartialEq<str> for Name {
-    fn eq(&self, other: &str) -> bool {
-        **self == *other
-    }
-}
-
-impl PartialEq<&str> for Name {
-    fn eq(&self, other: &&str) -> bool {
-        **self == **other
-    }
-}
-
 impl PartialEq<String> for Name {
     fn eq(&self, other: &String) -> bool {
         **self == **other
-    }
-}
-
-impl PartialEq<Name> for str {
-    fn eq(&self, other: &Name) -> bool {
-        *self == **other
     }
 }
 
