@@ -6,10 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use broker::{Bucket, Feed, News};
+use broker::{Bucket, Feed, Known, News, Tasks};
 use domain::lane::LaneLimits;
+use domain::task::input::Input;
+use domain::task::state::InterruptKind;
+use domain::{RunnerId, SessionId, Task, TaskState};
 use http::Method;
 use serde_json::json;
+use service::{clock, ids};
 use tests::Kit;
 use tests::apps::noop_app;
 use tests::history::History;
@@ -180,5 +184,55 @@ async fn followers_read_in_common_and_miss_nothing_when_one_goes_or_is_slow() {
     assert_eq!(other.await.unwrap(), expected);
     assert_eq!(hear_all(first).await, expected);
     assert_eq!(hear_all(slow).await, expected);
+    kit.stop().await;
+}
+
+/// The next record of a task, with its revision.
+async fn next_of(feed: &mut Feed<Task>, id: &str) -> (u64, Arc<Task>) {
+    loop {
+        if let News::Value { revision, value, .. } = feed.next().await.expect("the feed lasts")
+            && value.id.to_string() == id
+        {
+            return (revision, value);
+        }
+    }
+}
+
+/// What a process wrote it need not read again, as long as nobody else wrote after it.
+#[tokio::test]
+async fn a_record_that_was_written_here_is_known_until_another_writes_it() {
+    let mut kit = near_kit().await;
+    noop_app(&kit.http, "noop").await;
+    // Nobody but the test moves the task on.
+    kit.without(Function::Schedule).await;
+    let create = kit.stack.connect(Function::Create).await.unwrap();
+    let schedule = kit.stack.connect(Function::Schedule).await.unwrap();
+    let mut feed = Feed::follow(Tasks::new(&schedule).bucket());
+    while !matches!(feed.next().await.expect("the feed lasts"), News::CaughtUp { .. }) {}
+
+    let id = kit.http.create("noop", "run", "body").await;
+    let (queued_at, queued) = next_of(&mut feed, &id).await;
+    assert_eq!((queued.state, queued.number), (TaskState::Queued, None));
+    let (here, key) = (Tasks::new(&create), queued.key());
+    assert_eq!(here.written(&key), None, "nobody here asks for it again");
+
+    let claim =
+        Input::Claim { runner: RunnerId(ids::random().unwrap()), session: SessionId(ids::random().unwrap()) };
+    let known = Known::Record(queued_at, queued);
+    let claimed = here.apply(&key, &claim, clock::now(), known).await.unwrap();
+    let (revision, assigned) = next_of(&mut feed, &id).await;
+    assert_eq!((revision, &assigned), (claimed.revision, &claimed.task));
+    assert!(Arc::ptr_eq(&assigned, &claimed.task), "whoever follows here has it from whoever wrote it");
+    assert_eq!(assigned.number, Some(queued_at));
+    assert_eq!(here.written(&key), Some((revision, assigned)));
+
+    // As a process of its own, which shares nothing with this one.
+    let settings = &kit.stack.settings;
+    let away = service::connect(settings, Function::Interrupt).await.unwrap();
+    let wish = Input::Interrupt(InterruptKind::Execution);
+    Tasks::new(&away).apply(&key, &wish, clock::now(), Known::Nothing).await.unwrap();
+    let (_, interrupted) = next_of(&mut feed, &id).await;
+    assert!(interrupted.interrupt.is_some());
+    assert_eq!(here.written(&key), None, "another wrote it since");
     kit.stop().await;
 }

@@ -41,7 +41,7 @@ impl History {
                     let steps = seen.entry(value.id).or_default();
                     // After a reconnection the feed may begin anew.
                     if steps.last().is_none_or(|(last, _)| *last < revision) {
-                        steps.push((revision, value));
+                        steps.push((revision, Arc::unwrap_or_clone(value)));
                     }
                 }
             }

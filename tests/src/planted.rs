@@ -206,9 +206,10 @@ async fn drive(context: Context, board: Arc<Mutex<Board>>) -> Result<(), RunErro
                 News::CaughtUp { .. } => {}
             },
             Some(news) = limits.next() => if let News::Value { key, value, .. } = news {
-                board.lock().unwrap().set_limits(&names::text(&key).unwrap_or_default(), Some(value));
+                let lane = names::text(&key).unwrap_or_default();
+                board.lock().unwrap().set_limits(&lane, Some(Arc::unwrap_or_clone(value)));
             },
-            Some(beat) = beats.next() => if let Ok(beat) = beat.read::<Beat>() {
+            Some(mut beat) = beats.next() => if let Ok(beat) = beat.read::<Beat>() {
                 board.lock().unwrap().hear(beat.heartbeat, ticks.millis());
             },
         }

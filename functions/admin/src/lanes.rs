@@ -1,6 +1,7 @@
 //! Lane limits: changed live, kept in their bucket, acted on by `schedule` at its next decision.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use broker::call::Requests;
@@ -95,7 +96,7 @@ impl Admin {
             match news {
                 News::Reset => lanes.clear(),
                 News::Value { key, value, .. } => {
-                    lanes.extend(names::text(&key).map(|name| (name, Some(value))))
+                    lanes.extend(names::text(&key).map(|name| (name, Some(Arc::unwrap_or_clone(value)))))
                 }
                 News::CaughtUp { .. } => break,
             }
@@ -106,7 +107,7 @@ impl Admin {
 
 /// Waits until the active `schedule` decides by these limits, and gives how full the lane is then.
 async fn until_told(mut told: Requests, name: &str, limits: &LaneLimits) -> Option<LaneStatus> {
-    while let Some(message) = told.next().await {
+    while let Some(mut message) = told.next().await {
         if let Ok(status) = message.read::<LaneStatus>()
             && status.name == name
             && status.limits == *limits

@@ -4,6 +4,8 @@
 
 mod start;
 
+use std::sync::Arc;
+
 use broker::{Applied, Broker, Known, Tasks};
 use domain::list::Summary;
 use domain::task::input::{Amendment, Effect, Input};
@@ -57,10 +59,10 @@ impl Amend {
         if input != Input::Stop {
             self.apps.check(&caller, &task, &[Right::Read, Right::Execute]).await?;
         }
-        let known = Known::Record(revision, Box::new(task));
+        let known = Known::Record(revision, Arc::new(task));
         let applied = self.tasks.apply(&key, &input, clock::now(), known).await?;
         self.tell(&key, &applied).await;
-        Ok(Summary::from(&applied.task))
+        Ok(Summary::from(&*applied.task))
     }
 
     async fn tell(&self, key: &TaskKey, applied: &Applied) {

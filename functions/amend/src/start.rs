@@ -1,6 +1,7 @@
 //! Starting a stream task: its app, its topics and its lane are looked at in this order, and what is wrong is told
 //! to the caller and written down with the task.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use broker::Known;
@@ -38,12 +39,12 @@ impl Amend {
                 return Err(error);
             }
         };
-        let known = Known::Record(revision, Box::new(task));
+        let known = Known::Record(revision, Arc::new(task));
         let applied = self.tasks.apply(&key, &Input::Start(program), clock::now(), known).await?;
         if !applied.written {
-            return Ok(Summary::from(&applied.task));
+            return Ok(Summary::from(&*applied.task));
         }
-        self.until_decided(&key, applied.task).await
+        self.until_decided(&key, applied.into_task()).await
     }
 
     /// What there has to be before it can run.
@@ -125,7 +126,7 @@ impl Amend {
         }
         let input = Input::NotStarted(error.message.clone());
         match self.tasks.apply(key, &input, clock::now(), Known::Nothing).await {
-            Ok(applied) => Some(applied.task),
+            Ok(applied) => Some(applied.into_task()),
             Err(error) => {
                 service::log_later(&error.into());
                 None

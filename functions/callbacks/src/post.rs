@@ -106,7 +106,7 @@ impl Post {
         loop {
             tokio::select! {
                 news = tasks.next() => match news {
-                    Some(News::Value { revision, value, .. }) => self.learn(numbered(value, revision)),
+                    Some(News::Value { revision, value, .. }) => self.learn(numbered(Arc::unwrap_or_clone(value), revision)),
                     Some(News::Reset | News::CaughtUp { .. }) => {}
                     None => return,
                 },
@@ -125,10 +125,10 @@ impl Post {
             News::CaughtUp { .. } => {}
             News::Value { key, revision, value } => {
                 if let Some(open) = self.open.get_mut(&key).filter(|open| open.under_way.is_empty()) {
-                    let (bucket, hooks) = (self.bucket.clone(), value.clone());
+                    let (bucket, hooks) = (self.bucket.clone(), (*value).clone());
                     open.ledger = Arc::new(Ledger::new(bucket, key.clone(), revision, hooks));
                 }
-                self.told.insert(key.clone(), (revision, value));
+                self.told.insert(key.clone(), (revision, Arc::unwrap_or_clone(value)));
                 self.close_told(&key);
             }
         }

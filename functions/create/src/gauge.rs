@@ -19,7 +19,7 @@ impl Gauge {
         let (broker, heard) = (broker.clone(), gauge.clone());
         tokio::spawn(async move {
             let Ok(mut incoming) = broker.requests(subjects::LANE.to_owned(), false).await else { return };
-            while let Some(message) = incoming.next().await {
+            while let Some(mut message) = incoming.next().await {
                 if let (Ok(status), Ok(mut lanes)) = (message.read::<LaneStatus>(), heard.0.lock()) {
                     lanes.insert(status.name, status.queued + status.scheduled);
                 }

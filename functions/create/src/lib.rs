@@ -164,7 +164,7 @@ impl Create {
             match applied {
                 Ok(applied) => {
                     self.room.taken(&applied.task);
-                    return Ok(CreateReply { repeated: !applied.written, task: applied.task });
+                    return Ok(CreateReply { repeated: !applied.written, task: applied.into_task() });
                 }
                 Err(ApplyError::Refused(Refusal::NotFound)) if request.idempotency_key.is_some() => {}
                 Err(error) => return Err(error.into()),

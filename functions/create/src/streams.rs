@@ -1,6 +1,8 @@
 //! Stream tasks are known by their names. A name that was deleted and is used again is another task, with an id of
 //! its own; one that is described anew with `force` stays the same task.
 
+use std::sync::Arc;
+
 use broker::Known;
 use broker::tasks::ApplyError;
 use domain::lane::{LaneLimits, STREAMS};
@@ -97,14 +99,14 @@ impl Create {
         let (key, input) = (task.key(), Input::Create(Box::new(task)));
         let applied = self.tasks.apply(&key, &input, clock::now(), Known::Absent).await?;
         self.room.taken(&applied.task);
-        Ok(applied.task)
+        Ok(applied.into_task())
     }
 
     /// What it read is forgotten where it reads another topic now.
     async fn replace(&self, revision: u64, there: Task, task: Task) -> Result<Task, ApplyError> {
         let (key, before) = (there.key(), streams::spec(&there).ok());
         let input = Input::Replace(Box::new(task));
-        let known = Known::Record(revision, Box::new(there));
+        let known = Known::Record(revision, Arc::new(there));
         let applied = self.tasks.apply(&key, &input, clock::now(), known).await?;
         for effect in &applied.effects {
             if let Effect::TellDrop(runner, epoch) = effect {
@@ -119,7 +121,7 @@ impl Create {
             let close = streams::close(key, before);
             self.broker.call(&close).await.map_err(ApplyError::Broker)?;
         }
-        Ok(applied.task)
+        Ok(applied.into_task())
     }
 
     /// Both ends are made at once, so that nothing which is published from now on is missed. Starting it makes

@@ -1,6 +1,8 @@
 //! `delete`: writes a positive record that the task is gone, then removes its bodies. If it dies between,
 //! `schedule` sees bodies on a deleted task and asks for the second half again.
 
+use std::sync::Arc;
+
 use broker::body::Bodies;
 use broker::{Applied, Broker, Known, Tasks};
 use domain::task::input::{Effect, Input};
@@ -52,14 +54,12 @@ impl Delete {
                 let key = task.key();
                 self.apps.check(&caller, &task, &[Right::Read, Right::Execute]).await?;
                 self.forget_place(&task).await?;
-                let known = Known::Record(revision, Box::new(task));
+                let known = Known::Record(revision, Arc::new(task));
                 let applied = self.tasks.apply(&key, &Input::Delete, clock::now(), known).await?;
                 if applied.effects.contains(&Effect::RemoveBodies) {
                     // The task is gone already; what fails here is done later, so the caller need not know.
                     let Applied { revision, task, .. } = applied;
-                    if let Err(error) =
-                        self.remove_bodies(&key, Known::Record(revision, Box::new(task))).await
-                    {
+                    if let Err(error) = self.remove_bodies(&key, Known::Record(revision, task)).await {
                         service::log_later(&error);
                     }
                 }
@@ -74,7 +74,7 @@ impl Delete {
     async fn delete_stream(&self, caller: &Caller, id: TaskId) -> Result<(), Error> {
         let (revision, task) = service::runs::find(&self.broker, &self.tasks, caller, id, None).await?;
         let key = task.key();
-        let known = Known::Record(revision, Box::new(task));
+        let known = Known::Record(revision, Arc::new(task));
         let Applied { revision, task, effects, .. } =
             self.tasks.apply(&key, &Input::Stop, clock::now(), known).await?;
         for effect in &effects {
@@ -84,7 +84,7 @@ impl Delete {
             }
         }
         self.forget_place(&task).await?;
-        let known = Known::Record(revision, Box::new(task));
+        let known = Known::Record(revision, task);
         self.tasks.apply(&key, &Input::Delete, clock::now(), known).await?;
         Ok(())
     }
@@ -103,9 +103,10 @@ impl Delete {
 
     async fn remove_bodies(&self, key: &TaskKey, known: Known) -> Result<(), Error> {
         let (revision, task) = match known {
-            Known::Record(revision, task) => (revision, *task),
+            Known::Record(revision, task) => (revision, task),
             Known::Nothing | Known::Absent => {
-                self.tasks.get(key).await?.ok_or_else(|| Error::task_not_found(key.id))?
+                let found = self.tasks.get(key).await?.ok_or_else(|| Error::task_not_found(key.id))?;
+                (found.0, Arc::new(found.1))
             }
         };
         for object in objects(&task) {
@@ -113,7 +114,7 @@ impl Delete {
                 return Err(Error::unavailable(format!("body {object} could not be removed")));
             }
         }
-        let known = Known::Record(revision, Box::new(task));
+        let known = Known::Record(revision, task);
         self.tasks.apply(key, &Input::BodiesRemoved, clock::now(), known).await?;
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! `interrupt`: writes the wish into the record, then tells the runner. If the message is lost, `schedule`
 //! sees the wish unheard and tells the runner again.
 
+use std::sync::Arc;
+
 use broker::{Broker, Known, Tasks};
 use domain::Right;
 use domain::list::Summary;
@@ -45,18 +47,18 @@ impl Interrupt {
         let (revision, task) = service::runs::find(&self.broker, &self.tasks, caller, *id, *run).await?;
         let key = task.key();
         self.apps.check(&request.caller, &task, &[Right::Read, Right::Execute]).await?;
-        let known = Known::Record(revision, Box::new(task));
+        let known = Known::Record(revision, Arc::new(task));
         let input = Input::Interrupt(request.kind);
         let applied = self.tasks.apply(&key, &input, clock::now(), known).await?;
         for effect in &applied.effects {
             match effect {
                 Effect::TellInterrupt(runner) => {
-                    let told = Told::Interrupt(applied.task.clone());
+                    let told = Told::Interrupt(Arc::clone(&applied.task));
                     self.broker.tell(subjects::runner(*runner), &told).await;
                 }
                 Effect::TellDrop(..) | Effect::RemoveBodies => {}
             }
         }
-        Ok(Summary::from(&applied.task))
+        Ok(Summary::from(&*applied.task))
     }
 }

@@ -134,7 +134,7 @@ fn say_what_fences() {
 
 /// Does what the runner is told, until it is aborted or the subscription ends.
 async fn hear(runner: Arc<Runner>, mut told: Requests) {
-    while let Some(message) = told.next().await {
+    while let Some(mut message) = told.next().await {
         match message.read::<Told>() {
             Ok(Told::Assign(task)) => runner.take(task),
             Ok(Told::Interrupt(task)) => runner.held.interrupt(&task),
@@ -156,7 +156,7 @@ impl Runner {
     }
 
     /// Takes a claim, unless there is no place. The same claim again is taken again: nothing happens twice.
-    fn take(self: &Arc<Self>, task: Task) {
+    fn take(self: &Arc<Self>, task: Arc<Task>) {
         match self.held.take(&task, clock::now()) {
             Holding::Already => {}
             Holding::NoPlace => self.give_back(&task),

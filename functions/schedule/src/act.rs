@@ -1,5 +1,7 @@
 //! Carries out what the board wants. Nothing here has to succeed: the board asks again.
 
+use std::sync::Arc;
+
 use broker::tasks::ApplyError;
 use broker::{Broker, Known, Tasks};
 use domain::board::Action;
@@ -17,7 +19,7 @@ use wire::{Error, subjects};
 /// What became of a claim.
 pub enum Outcome {
     /// The record says so, at this revision.
-    Claimed(u64, Box<Task>),
+    Claimed(u64, Arc<Task>),
     /// Another was faster, or the task was deleted.
     NotClaimed(TaskKey),
     /// The broker did not take it.
@@ -41,7 +43,7 @@ impl Actor {
     }
 
     /// Begins an action. `known` is the record, where the board has it.
-    pub fn begin(&self, action: Action, known: Option<(u64, Task)>) {
+    pub fn begin(&self, action: Action, known: Option<(u64, Arc<Task>)>) {
         let actor = self.clone();
         // Taken here, so that the times of claims are in the order in which they were decided.
         let now = clock::now();
@@ -52,12 +54,22 @@ impl Actor {
         });
     }
 
-    async fn act(&self, action: Action, known: Option<(u64, Task)>, now: Timestamp) -> Result<(), Error> {
+    async fn act(
+        &self,
+        action: Action,
+        known: Option<(u64, Arc<Task>)>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         match action {
             Action::Claim(key, runner) => self.claim(key, runner, known, now).await,
             Action::TellAssign(key, _) => {
-                let known = if known.is_some() { known } else { self.tasks.get(&key).await? };
-                let Some((_, task)) = known else { return Ok(()) };
+                let task = match known {
+                    Some((_, task)) => task,
+                    None => match self.tasks.get(&key).await? {
+                        Some((_, task)) => Arc::new(task),
+                        None => return Ok(()),
+                    },
+                };
                 if task.state.is_active() {
                     self.assign(task).await;
                 }
@@ -65,7 +77,7 @@ impl Actor {
             }
             Action::TellInterrupt(key, runner) => {
                 if let Some((_, task)) = self.tasks.get(&key).await? {
-                    self.broker.tell_one(subjects::runner(runner), &Told::Interrupt(task)).await;
+                    self.broker.tell_one(subjects::runner(runner), &Told::Interrupt(Arc::new(task))).await;
                 }
                 Ok(())
             }
@@ -144,7 +156,7 @@ impl Actor {
                 Err(ApplyError::Broker(error)) => return Err(error),
             }
         }
-        let known = Known::Record(revision, Box::new(task));
+        let known = Known::Record(revision, Arc::new(task));
         let queued = self.tasks.apply(key, &Input::Due, now, known).await?;
         if queued.written {
             self.note(&queued.task, now, "Job is queued: its time has come".to_owned()).await;
@@ -167,17 +179,17 @@ impl Actor {
         &self,
         key: TaskKey,
         runner: RunnerId,
-        known: Option<(u64, Task)>,
+        known: Option<(u64, Arc<Task>)>,
         now: Timestamp,
     ) -> Result<(), Error> {
         let session = SessionId(ids::random()?);
-        let known = known.map_or(Known::Nothing, |(revision, task)| Known::Record(revision, Box::new(task)));
+        let known = known.map_or(Known::Nothing, |(revision, task)| Known::Record(revision, task));
         let input = Input::Claim { runner, session };
         let claimed = self.tasks.apply(&key, &input, now, known).await;
         let (outcome, next) = match claimed {
             Ok(applied) => {
                 let task = applied.task;
-                (Outcome::Claimed(applied.revision, Box::new(task.clone())), Ok(Some(task)))
+                (Outcome::Claimed(applied.revision, Arc::clone(&task)), Ok(Some(task)))
             }
             Err(ApplyError::Refused(_)) => (Outcome::NotClaimed(key), Ok(None)),
             Err(ApplyError::Broker(error)) => (Outcome::BrokerFailed(key), Err(error)),
@@ -192,7 +204,7 @@ impl Actor {
 
     /// Tells the runner. No answer is waited for: one that has no place reports that it gives the claim back,
     /// and where the word was lost the board tells it again.
-    async fn assign(&self, task: Task) {
+    async fn assign(&self, task: Arc<Task>) {
         if let Some(runner) = task.runner {
             self.broker.tell_one(subjects::runner(runner), &Told::Assign(task)).await;
         }

@@ -1,9 +1,9 @@
 //! Feeds the board and has its decisions carried out.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use broker::tasks::numbered;
 use broker::{Bucket, Feed, News, Tasks};
 use domain::Task;
 use domain::board::{Action, Heartbeat};
@@ -70,7 +70,7 @@ pub async fn drive(
                 }
             }
             Some(outcome) = outcomes.recv() => driver.settle(outcome),
-            Some(beat) = beats.next() => driver.hear(beat.read::<Beat>().ok().map(|beat| beat.heartbeat)),
+            Some(mut beat) = beats.next() => driver.hear(beat.read::<Beat>().ok().map(|beat| beat.heartbeat)),
             _ = sweep.tick() => driver.sweep(),
             () = ticker.tick() => driver.move_on_by_tick(),
             _ = gauge.tick() => driver.tell_gauge(broker, |_| true).await,
@@ -109,7 +109,7 @@ impl Driver {
                     board.forget_tasks();
                     self.caught_up = false;
                 }
-                News::Value { revision, value, .. } => board.learn(revision, numbered(value, revision), now),
+                News::Value { revision, value, .. } => board.learn(revision, value, now),
                 News::CaughtUp { .. } => self.caught_up = true,
             }
         }
@@ -119,7 +119,7 @@ impl Driver {
     fn change_limits(&mut self, news: News<LaneLimits>) -> Option<String> {
         let News::Value { key, value, .. } = news else { return None };
         let lane = names::text(&key)?;
-        self.board.lock().ok()?.set_limits(&lane, Some(value));
+        self.board.lock().ok()?.set_limits(&lane, Some((*value).clone()));
         Some(lane)
     }
 
@@ -133,7 +133,7 @@ impl Driver {
         let now = self.ticks.millis();
         let Ok(mut board) = self.board.lock() else { return };
         match outcome {
-            Outcome::Claimed(revision, task) => board.claimed(revision, *task, now),
+            Outcome::Claimed(revision, task) => board.claimed(revision, task, now),
             Outcome::NotClaimed(key) => board.not_claimed(&key),
             Outcome::GateClosed(key) => board.gate_closed(&key, now),
             Outcome::BrokerFailed(key) => {
@@ -187,7 +187,7 @@ impl Driver {
             } else {
                 None
             };
-            let known = known.map(|(revision, task)| (revision, task.clone()));
+            let known = known.map(|(revision, task)| (revision, Arc::clone(task)));
             self.actor.begin(action, known);
         }
     }

@@ -1,6 +1,7 @@
 //! The ticks of the Task Engine's scheduler: the first a moment after the start, or after a change of its
 //! settings, and then one at every interval. Between two ticks no scheduled job moves on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use broker::{Broker, Bucket, Feed, News};
@@ -49,7 +50,7 @@ impl Ticker {
             News::Value { value, .. } => {
                 let same = value.active == self.settings.active
                     && value.schedule_interval == self.settings.schedule_interval;
-                self.settings = value;
+                self.settings = Arc::unwrap_or_clone(value);
                 // A setting of another name leaves the ticks alone.
                 if !same || self.next.is_none() {
                     self.arm();

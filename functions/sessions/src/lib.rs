@@ -63,7 +63,7 @@ struct Sessions {
 
 async fn listen(broker: Broker, beats: Beats) {
     let Ok(mut incoming) = broker.requests(subjects::BEAT_ALL.to_owned(), false).await else { return };
-    while let Some(message) = incoming.next().await {
+    while let Some(mut message) = incoming.next().await {
         let Ok(beat) = message.read::<Beat>() else { continue };
         if let Ok(mut beats) = beats.lock() {
             beats.retain(|_, (_, at)| is_live(*at));

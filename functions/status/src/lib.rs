@@ -115,8 +115,8 @@ impl Status {
             && let Some(ended) = self.ended(caller, &key, wait.min(WAIT_MAX)).await?
         {
             return Ok(TaskStatus {
-                summary: Summary::from(&ended),
-                result: ended.result,
+                summary: Summary::from(&*ended),
+                result: ended.result.clone(),
                 progress: None,
                 waiting: None,
                 deliveries: Vec::new(),
@@ -151,7 +151,12 @@ impl Status {
 
     /// The end of a task that the picture shows and that has not ended yet. It shows both that the task is there
     /// and how it ends, so that waiting costs the broker no reads.
-    async fn ended(&self, caller: &Caller, key: &TaskKey, wait: Duration) -> Result<Option<Task>, Error> {
+    async fn ended(
+        &self,
+        caller: &Caller,
+        key: &TaskKey,
+        wait: Duration,
+    ) -> Result<Option<Arc<Task>>, Error> {
         let Some(app) = self.picture.app_of(key).await else { return Ok(None) };
         self.apps.check_app(caller, &app, key.id, &[Right::Read]).await?;
         match self.picture.until_ended(key, wait).await {

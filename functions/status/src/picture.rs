@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
-use broker::tasks::numbered;
 use broker::{Broker, Feed, News, Tasks};
 use domain::list::{Query, Summary};
 use domain::name::Names;
@@ -37,7 +36,7 @@ struct Inner {
     /// The stream tasks of each tenant, by name.
     streams: HashMap<Name, BTreeMap<String, TaskKey>>,
     progress: HashMap<TaskKey, Progress>,
-    waiters: HashMap<TaskKey, Vec<oneshot::Sender<Task>>>,
+    waiters: HashMap<TaskKey, Vec<oneshot::Sender<Arc<Task>>>>,
     /// Who waits for a task to be drawn at all.
     expected: HashMap<TaskKey, Vec<oneshot::Sender<()>>>,
 }
@@ -68,7 +67,7 @@ impl Picture {
         let mut messages = broker.requests(subjects::PROGRESS_ALL.to_owned(), false).await?;
         let heard = Arc::clone(&inner);
         tokio::spawn(async move {
-            while let Some(message) = messages.next().await {
+            while let Some(mut message) = messages.next().await {
                 if let (Ok((key, progress)), Ok(mut inner)) =
                     (message.read::<(TaskKey, Progress)>(), heard.write())
                     && inner.places.contains_key(&key)
@@ -109,7 +108,7 @@ impl Picture {
     }
 
     /// Waits until a task has ended, or for so long. `None` where it had ended before, or has not yet.
-    pub async fn until_ended(&self, key: &TaskKey, wait: Duration) -> Option<Task> {
+    pub async fn until_ended(&self, key: &TaskKey, wait: Duration) -> Option<Arc<Task>> {
         let (waiter, ended) = oneshot::channel();
         {
             let mut inner = self.inner.write().ok()?;
@@ -246,13 +245,15 @@ impl Inner {
         }
     }
 
-    fn put(&mut self, task: &Task) {
+    fn put(&mut self, task: &Arc<Task>, revision: u64) {
         let key = TaskKey { tenant: self.names.shared(&task.tenant), ..task.key() };
         self.put_run(&key, task);
         self.put_stream(&key, task);
         let before = self.row(&key).cloned();
-        let after =
-            (task.state != TaskState::Deleted).then(|| Summary::of(task, |name| self.names.shared(name)));
+        let after = (task.state != TaskState::Deleted).then(|| Summary {
+            number: task.number.unwrap_or(revision),
+            ..Summary::of(task, |name| self.names.shared(name))
+        });
         self.jobs.put(&key, before.as_ref(), after.as_ref(), task);
         if task.state == TaskState::Deleted {
             if let (Some(at), Some(rows)) = (self.places.remove(&key), self.tenants.get_mut(&key.tenant)) {
@@ -270,7 +271,7 @@ impl Inner {
             self.progress.remove(&key);
             for waiter in self.waiters.remove(&key).unwrap_or_default() {
                 // Whoever gave up waiting needs no answer.
-                let _ = waiter.send(task.clone());
+                let _ = waiter.send(Arc::clone(task));
             }
         }
     }
@@ -293,7 +294,7 @@ fn draw(
                 sequence = 0;
             }
             News::Value { revision, value, .. } => {
-                inner.put(&numbered(value, revision));
+                inner.put(&value, revision);
                 sequence = revision;
             }
             News::CaughtUp { sequence: known } => sequence = sequence.max(known),

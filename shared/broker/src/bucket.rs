@@ -1,6 +1,7 @@
 //! Typed key-value buckets with compare-and-set.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
@@ -48,8 +49,41 @@ impl<T: Serialize + DeserializeOwned> Bucket<T> {
 
     /// Writes a value where the key still has this revision; 0 means that there is none yet.
     pub async fn write(&self, key: &str, expected: u64, value: &T) -> Result<u64, WriteError> {
-        let payload = serde_json::to_vec(value).map_err(|e| WriteError::Refused(e.to_string()))?;
-        let payload = Bytes::from(payload);
+        self.write_payload(key, expected, encoded(value)?).await
+    }
+
+    /// The same, and lets those who follow the bucket in this process share the value. One that `is_kept` can be
+    /// asked for by `written` until its key has a newer one.
+    pub(crate) async fn write_shared(
+        &self,
+        key: &str,
+        expected: u64,
+        value: &Arc<T>,
+        is_kept: bool,
+    ) -> Result<u64, WriteError>
+    where
+        T: Send + Sync + 'static,
+    {
+        let payload = encoded(&**value)?;
+        let Some(near) = &self.broker.near else { return self.write_payload(key, expected, payload).await };
+        let shared = Arc::clone(value);
+        near.feeds.writing(self.name, key, &payload, shared, is_kept);
+        let outcome = self.write_payload(key, expected, payload).await;
+        if outcome.is_err() {
+            near.feeds.not_written(self.name, key);
+        }
+        outcome
+    }
+
+    /// What this process wrote last under a key, with its revision, where it has that still. It may be old.
+    pub(crate) fn written(&self, key: &str) -> Option<(u64, Arc<T>)>
+    where
+        T: Send + Sync + 'static,
+    {
+        self.broker.near.as_ref()?.feeds.written(self.name, key)
+    }
+
+    async fn write_payload(&self, key: &str, expected: u64, payload: Bytes) -> Result<u64, WriteError> {
         let mut headers = HeaderMap::new();
         headers.insert(async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
         let subject = subjects::bucket_key(self.name, key);
@@ -70,12 +104,12 @@ impl<T: Serialize + DeserializeOwned> Bucket<T> {
     /// Writes a value whatever stood there, for a key that has one writer. With `keep` the key goes that long
     /// after; only for what has ended, and where the bucket allows it.
     pub async fn put(&self, key: &str, value: &T, keep: Option<Duration>) -> Result<u64, WriteError> {
-        let payload = serde_json::to_vec(value).map_err(|e| WriteError::Refused(e.to_string()))?;
+        let payload = encoded(value)?;
         let mut headers = HeaderMap::new();
         if let Some(keep) = keep {
             headers.insert(NATS_TTL, format!("{}s", keep.as_secs().max(1)));
         }
-        self.broker.write(subjects::bucket_key(self.name, key), headers, Bytes::from(payload)).await
+        self.broker.write(subjects::bucket_key(self.name, key), headers, payload).await
     }
 
     /// Reads, changes and writes until nobody else was faster. `change` returns `None` to leave it alone.
@@ -131,6 +165,10 @@ impl<T: Serialize + DeserializeOwned> Bucket<T> {
             }
         }
     }
+}
+
+fn encoded<T: Serialize>(value: &T) -> Result<Bytes, WriteError> {
+    serde_json::to_vec(value).map(Bytes::from).map_err(|error| WriteError::Refused(error.to_string()))
 }
 
 /// How often a write is repeated while the broker settles the one before it.

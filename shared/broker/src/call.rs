@@ -13,7 +13,7 @@ use wire::calls::{Answer, Call};
 use wire::{Code, Error, Function, subjects};
 
 use crate::connect::Broker;
-use crate::near::Handed;
+use crate::near::{Body, Handed};
 
 /// Nobody listens: the function is down or just restarting. We look again until this long.
 const NO_RESPONDER_PATIENCE: Duration = Duration::from_secs(3);
@@ -23,8 +23,7 @@ const NO_RESPONDER_PAUSE: Duration = Duration::from_millis(50);
 pub struct Incoming {
     /// Its subject.
     pub subject: String,
-    /// Its body.
-    pub payload: Bytes,
+    body: Body,
     reply: Reply,
     broker: Broker,
 }
@@ -36,7 +35,7 @@ enum Reply {
     /// Over the broker.
     Subject(async_nats::Subject),
     /// To a function of this process.
-    Near(oneshot::Sender<Bytes>),
+    Near(oneshot::Sender<Body>),
 }
 
 /// Requests as they come in.
@@ -49,13 +48,17 @@ pub struct Requests {
 impl Broker {
     /// Calls a function and waits for its answer, within the call's own deadline.
     pub async fn call<C: Call>(&self, call: &C) -> Result<C::Reply, Error> {
-        let payload = Bytes::from(serde_json::to_vec(call).map_err(Error::internal)?);
-        if payload.len() > self.max_payload() {
-            return Err(Error::new(Code::TooLarge, "the request has too much text beside its body"));
-        }
+        let subject = subjects::function(C::FUNCTION);
         let deadline = Duration::from_secs(call.deadline_seconds());
-        let answer = self.request(subjects::function(C::FUNCTION), payload, deadline).await?;
-        match serde_json::from_slice(&answer).map_err(Error::internal)? {
+        let answer = match self.hand(&subject, call) {
+            // One that ended without an answer may have done what was asked, like one that takes too long.
+            Some(answered) => match tokio::time::timeout(deadline, answered).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(_)) | Err(_) => return Err(unanswered(&subject)),
+            },
+            None => Body::Wire(self.request(subject, wire_form(call, self.max_payload())?, deadline).await?),
+        };
+        match answer.read().map_err(Error::internal)? {
             Answer::Ok(reply) => Ok(reply),
             Answer::Err(error) => Err(error),
         }
@@ -63,10 +66,9 @@ impl Broker {
 
     /// Calls a function of this process, and nobody else: `None` where there is none, or it does not answer in time.
     pub async fn call_near<C: Call>(&self, call: &C, deadline: Duration) -> Option<Result<C::Reply, Error>> {
-        let payload = Bytes::from(serde_json::to_vec(call).ok()?);
-        let answered = self.hand(&subjects::function(C::FUNCTION), &payload)?;
+        let answered = self.hand(&subjects::function(C::FUNCTION), call)?;
         let answer = tokio::time::timeout(deadline, answered).await.ok()?.ok()?;
-        match serde_json::from_slice(&answer).ok()? {
+        match answer.read().ok()? {
             Answer::Ok(reply) => Some(Ok(reply)),
             Answer::Err(error) => Some(Err(error)),
         }
@@ -78,26 +80,8 @@ impl Broker {
         self.client.send_request(subjects::ping(function), request).await.is_ok()
     }
 
-    /// One request on any subject, as JSON, within a deadline.
-    pub async fn ask<Q, A>(&self, subject: String, question: &Q, deadline: Duration) -> Result<A, Error>
-    where
-        Q: Serialize,
-        A: DeserializeOwned,
-    {
-        let payload = Bytes::from(serde_json::to_vec(question).map_err(Error::internal)?);
-        let answer = self.request(subject, payload, deadline).await?;
-        serde_json::from_slice(&answer).map_err(Error::internal)
-    }
-
     async fn request(&self, subject: String, payload: Bytes, deadline: Duration) -> Result<Bytes, Error> {
         let began = Instant::now();
-        if let Some(answered) = self.hand(&subject, &payload) {
-            // One that ended without an answer may have done what was asked, like one that takes too long.
-            return match tokio::time::timeout(deadline, answered).await {
-                Ok(Ok(answer)) => Ok(answer),
-                Ok(Err(_)) | Err(_) => Err(unanswered(&subject)),
-            };
-        }
         loop {
             let left = deadline.saturating_sub(began.elapsed());
             let request = async_nats::Request::new().payload(payload.clone()).timeout(Some(left));
@@ -125,26 +109,23 @@ impl Broker {
     }
 
     /// Hands a request to a function of this process, if one takes it.
-    fn hand(&self, subject: &str, payload: &Bytes) -> Option<oneshot::Receiver<Bytes>> {
+    fn hand<C: Call>(&self, subject: &str, call: &C) -> Option<oneshot::Receiver<Body>> {
         let near = self.near.as_ref()?;
         let (answer, answered) = oneshot::channel();
-        let (subject, payload) = (subject.to_owned(), payload.clone());
-        near.hand(Handed { subject, payload, answer: Some(answer) }).ok()?;
+        let body = Body::Value(Box::new(call.clone()));
+        near.hand(Handed { subject: subject.to_owned(), body, answer: Some(answer) }).ok()?;
         Some(answered)
     }
 
     /// Tells something to the one who listens to a subject, the shortest way. It may be lost as with `tell`.
-    pub async fn tell_one<T: Serialize>(&self, subject: String, what: &T) {
-        let Some(near) = &self.near else { return self.tell(subject, what).await };
-        let payload = match serde_json::to_vec(what) {
-            Ok(payload) => Bytes::from(payload),
-            Err(error) => return tracing::debug!(%error, "a message was not sent"),
-        };
-        if let Err(message) = near.hand(Handed { subject, payload, answer: None })
-            && let Err(error) = self.client.publish(message.subject, message.payload).await
-        {
-            tracing::debug!(%error, "a message was not sent");
+    pub async fn tell_one<T: Serialize + Clone + Send + Sync + 'static>(&self, subject: String, what: &T) {
+        if let Some(near) = &self.near {
+            let body = Body::Value(Box::new(what.clone()));
+            if near.hand(Handed { subject: subject.clone(), body, answer: None }).is_ok() {
+                return;
+            }
         }
+        self.tell(subject, what).await;
     }
 
     /// Tells something to whoever listens. It may be lost; nothing may depend on it.
@@ -221,13 +202,13 @@ impl Requests {
                 None => None,
             }
         };
-        let Handed { subject, payload, answer } = tokio::select! {
+        let Handed { subject, body, answer } = tokio::select! {
             Some(handed) = handed => handed,
             message = subscriber.next() => match message {
                 Some(message) => {
                     let reply = message.reply.map_or(Reply::Nowhere, Reply::Subject);
-                    let (subject, payload) = (message.subject.to_string(), message.payload);
-                    return Some(Incoming { subject, payload, reply, broker: broker.clone() });
+                    let (subject, body) = (message.subject.to_string(), Body::Wire(message.payload));
+                    return Some(Incoming { subject, body, reply, broker: broker.clone() });
                 }
                 // What was handed over before the end is still answered.
                 None => {
@@ -238,7 +219,7 @@ impl Requests {
             },
         };
         let reply = answer.map_or(Reply::Nowhere, Reply::Near);
-        Some(Incoming { subject, payload, reply, broker: broker.clone() })
+        Some(Incoming { subject, body, reply, broker: broker.clone() })
     }
 
     /// Takes no more requests; those that were sent already still come.
@@ -252,16 +233,33 @@ impl Requests {
     }
 }
 
+/// A call as it crosses the broker, which takes messages up to a size.
+fn wire_form<C: Call>(call: &C, most: usize) -> Result<Bytes, Error> {
+    let payload = serde_json::to_vec(call).map_err(Error::internal)?;
+    if payload.len() > most {
+        return Err(Error::new(Code::TooLarge, "the request has too much text beside its body"));
+    }
+    Ok(Bytes::from(payload))
+}
+
 /// An answer that did not come: what was asked may be done or not.
 fn unanswered(subject: &str) -> Error {
     Error { code: Code::Timeout, ..Error::unavailable(format!("no answer on {subject} in time")) }
 }
 
 impl Incoming {
-    /// The request as JSON.
-    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_slice(&self.payload)
-            .map_err(|e| Error::new(Code::BadRequest, format!("the request can't be read: {e}")))
+    /// What it says, which is given once.
+    pub fn read<T: DeserializeOwned + 'static>(&mut self) -> Result<T, Error> {
+        let body = std::mem::replace(&mut self.body, Body::Wire(Bytes::new()));
+        body.read().map_err(|why| Error::new(Code::BadRequest, format!("the request can't be read: {why}")))
+    }
+
+    /// Its bytes, where it came over the broker.
+    pub fn payload(&self) -> Bytes {
+        match &self.body {
+            Body::Wire(bytes) => bytes.clone(),
+            Body::Value(_) => Bytes::new(),
+        }
     }
 
     /// Answers it with bytes and headers, if an answer was asked for. Whether it was sent.
@@ -285,15 +283,12 @@ impl Incoming {
     }
 
     /// Answers it, if an answer was asked for.
-    pub async fn answer<T: Serialize>(self, answer: &T) {
+    pub async fn answer<T: Serialize + Send + Sync + 'static>(self, answer: T) {
         match self.reply {
             Reply::Nowhere => {}
-            Reply::Subject(subject) => self.broker.tell(subject.to_string(), answer).await,
-            Reply::Near(asker) => match serde_json::to_vec(answer) {
-                // An asker that gave up needs no answer.
-                Ok(payload) => drop(asker.send(Bytes::from(payload))),
-                Err(error) => tracing::debug!(%error, "an answer was not given"),
-            },
+            Reply::Subject(subject) => self.broker.tell(subject.to_string(), &answer).await,
+            // An asker that gave up needs no answer.
+            Reply::Near(asker) => drop(asker.send(Body::Value(Box::new(answer)))),
         }
     }
 }

@@ -1,26 +1,95 @@
 //! Followers that share a process share one reader per bucket: the broker sends each change once, and every follower
 //! gets it in memory. A follower begins alone, from what it has seen, and joins the others once it has caught up
 //! with them; one that can't keep pace, or whose reader breaks, goes on alone from there. So the reader never
-//! waits for anybody, and nothing depends on it.
+//! waits for anybody, and nothing depends on it. A change is read from its JSON once for all of them, and not at all
+//! where this process wrote it.
 
+use std::any::Any;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use async_nats::jetstream::kv::{Entry, Watch};
+use bytes::Bytes;
 use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 
 /// Changes that wait for one follower; one that is further behind goes on alone.
 const WAITING_MAX: usize = 16_384;
 
+/// Values that this process wrote and keeps for its followers; a bound for what nobody came back for.
+const WRITTEN_MAX: usize = 4_096;
+
 /// Changes as the reader passes them on.
-pub(crate) type Changes = mpsc::Receiver<Arc<Entry>>;
+pub(crate) type Changes = mpsc::Receiver<Arc<Change>>;
+
+/// A value whose type only its reader knows.
+type AnyValue = Arc<dyn Any + Send + Sync>;
+
+/// A change of a bucket, which its followers share.
+pub(crate) struct Change {
+    pub entry: Entry,
+    value: OnceLock<AnyValue>,
+}
+
+impl Change {
+    pub fn of(entry: Entry) -> Self {
+        Self { entry, value: OnceLock::new() }
+    }
+
+    /// The value, read by the first who asks.
+    pub fn value<T: DeserializeOwned + Send + Sync + 'static>(&self) -> serde_json::Result<Arc<T>> {
+        if let Some(Ok(value)) = self.value.get().map(|value| Arc::clone(value).downcast::<T>()) {
+            return Ok(value);
+        }
+        let value = Arc::new(serde_json::from_slice::<T>(&self.entry.value)?);
+        // Where another was faster, or reads another type, both have what they need.
+        let _ = self.value.set(Arc::clone(&value) as AnyValue);
+        Ok(value)
+    }
+}
+
+/// A value that this process writes.
+struct Written {
+    /// As it goes to the broker: what comes back with the same bytes is this value.
+    payload: Bytes,
+    value: AnyValue,
+    /// Its revision, once it has come back.
+    revision: Option<u64>,
+    /// It will be asked for after that.
+    is_kept: bool,
+}
 
 /// Who follows a bucket together.
 struct Followers {
     /// Everything up to this revision has been passed on.
     passed: u64,
-    senders: Vec<mpsc::Sender<Arc<Entry>>>,
+    senders: Vec<mpsc::Sender<Arc<Change>>>,
+    /// By key, what this process wrote there last.
+    written: HashMap<String, Written>,
+}
+
+impl Followers {
+    fn new(passed: u64, first: mpsc::Sender<Arc<Change>>) -> Self {
+        Self { passed, senders: vec![first], written: HashMap::new() }
+    }
+
+    /// A change with its value, if this process wrote it.
+    fn change(&mut self, entry: Entry) -> Change {
+        let change = Change::of(entry);
+        let entry = &change.entry;
+        let Some(written) = self.written.get_mut(&entry.key) else { return change };
+        let is_this = written.payload == entry.value;
+        if is_this {
+            written.revision = Some(entry.revision);
+            let _ = change.value.set(Arc::clone(&written.value));
+        }
+        // Another's newer value ends what we knew.
+        if !(is_this && written.is_kept) {
+            self.written.remove(&entry.key);
+        }
+        change
+    }
 }
 
 /// The buckets that are read in common, by name.
@@ -45,8 +114,46 @@ impl CommonFeeds {
             followers.senders.push(sender);
             return Some(Joined::After(changes, followers.passed));
         }
-        feeds.insert(bucket, Followers { passed: seen, senders: vec![sender] });
+        feeds.insert(bucket, Followers::new(seen, sender));
         Some(Joined::First(changes))
+    }
+
+    /// This process is about to write a value, and asks for it again later if it `is_kept`.
+    pub(crate) fn writing(
+        &self,
+        bucket: &'static str,
+        key: &str,
+        payload: &Bytes,
+        value: AnyValue,
+        is_kept: bool,
+    ) {
+        let Ok(mut feeds) = self.0.lock() else { return };
+        let Some(followers) = feeds.get_mut(bucket) else { return };
+        if followers.written.len() >= WRITTEN_MAX {
+            followers.written.clear();
+        }
+        let written = Written { payload: payload.clone(), value, revision: None, is_kept };
+        followers.written.insert(key.to_owned(), written);
+    }
+
+    /// What was to be written was not, or nobody knows.
+    pub(crate) fn not_written(&self, bucket: &'static str, key: &str) {
+        if let Ok(mut feeds) = self.0.lock()
+            && let Some(followers) = feeds.get_mut(bucket)
+        {
+            followers.written.remove(key);
+        }
+    }
+
+    /// What this process wrote under a key and has come back, with its revision. It may be old.
+    pub(crate) fn written<T: Send + Sync + 'static>(
+        &self,
+        bucket: &'static str,
+        key: &str,
+    ) -> Option<(u64, Arc<T>)> {
+        let feeds = self.0.lock().ok()?;
+        let written = feeds.get(bucket)?.written.get(key)?;
+        Some((written.revision?, Arc::clone(&written.value).downcast().ok()?))
     }
 
     /// Reads a bucket for all who follow it, until its watch breaks or nobody follows.
@@ -78,8 +185,8 @@ impl CommonFeeds {
         let Ok(mut feeds) = self.0.lock() else { return false };
         let Some(followers) = feeds.get_mut(bucket) else { return false };
         followers.passed = entry.revision;
-        let entry = Arc::new(entry);
-        followers.senders.retain(|sender| sender.try_send(Arc::clone(&entry)).is_ok());
+        let change = Arc::new(followers.change(entry));
+        followers.senders.retain(|sender| sender.try_send(Arc::clone(&change)).is_ok());
         let followed = !followers.senders.is_empty();
         if !followed {
             feeds.remove(bucket);

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::kv::{Entry, Operation, Watch};
+use async_nats::jetstream::kv::{Operation, Watch};
 use futures_util::StreamExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 
 use crate::bucket::Bucket;
-use crate::common::{Changes, Joined};
+use crate::common::{Change, Changes, Joined};
 
 /// What a feed tells.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,8 +23,8 @@ pub enum News<T> {
         key: String,
         /// Its revision.
         revision: u64,
-        /// Its value.
-        value: T,
+        /// Its value, which all followers in this process may share.
+        value: Arc<T>,
     },
     /// All that was there when the feed began has been told, or a key was removed.
     CaughtUp {
@@ -43,7 +43,7 @@ const RETRY_MILLIS: u64 = 100;
 /// How often a feed looks where the end is before it has caught up.
 const ENDS_MAX: u32 = 8;
 
-impl<T: Serialize + DeserializeOwned + Send + 'static> Feed<T> {
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Feed<T> {
     /// Begins to follow a bucket.
     pub fn follow(bucket: &Bucket<T>) -> Self {
         Self::follow_only(bucket, |_| true)
@@ -88,11 +88,11 @@ enum Source {
 }
 
 impl Source {
-    async fn next(&mut self) -> Result<Arc<Entry>, String> {
+    async fn next(&mut self) -> Result<Arc<Change>, String> {
         match self {
             Self::Own(watch) | Self::Joining(watch, ..) => {
                 let entry = watch.next().await.ok_or("the watch ended")?;
-                entry.map(Arc::new).map_err(|error| error.to_string())
+                entry.map(|entry| Arc::new(Change::of(entry))).map_err(|error| error.to_string())
             }
             Self::Common(changes) => Ok(changes.recv().await.ok_or("the reader in common ended")?),
         }
@@ -106,7 +106,7 @@ struct Follower<T> {
     seen: u64,
 }
 
-impl<T: Serialize + DeserializeOwned + Send + 'static> Follower<T> {
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Follower<T> {
     /// Follows until something breaks. A reconnection counts as a break, since the broker may have lost
     /// the consumer and would only be noticed by its silence, many seconds later.
     async fn follow_once(&mut self) -> Result<(), String> {
@@ -123,26 +123,27 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Follower<T> {
             if caught_up && !matches!(source, Source::Common(_)) {
                 source = self.join(source, &reconnects);
             }
-            let entry = tokio::select! {
-                entry = source.next() => entry?,
+            let change = tokio::select! {
+                change = source.next() => change?,
                 changed = reconnects.changed() => {
                     return if changed.is_ok() { Err("reconnected".into()) } else { Err("closed".into()) };
                 }
                 () = self.sender.closed() => return Ok(()),
             };
+            let revision = change.entry.revision;
             // What came both ways while joining.
-            if entry.revision <= self.seen {
+            if revision <= self.seen {
                 continue;
             }
-            self.take(&entry).await?;
-            if !caught_up && entry.revision >= last {
+            self.take(&change).await?;
+            if !caught_up && revision >= last {
                 // What was written anew since the beginning stood before this end and stands behind it now: all has
                 // been told once nothing was written meanwhile, or nothing can have fled from us so often.
                 last = self.bucket.last_sequence().await.map_err(|error| error.to_string())?;
                 ends += 1;
-                if entry.revision >= last || ends == ENDS_MAX {
+                if revision >= last || ends == ENDS_MAX {
                     caught_up = true;
-                    self.tell(News::CaughtUp { sequence: entry.revision }).await?;
+                    self.tell(News::CaughtUp { sequence: revision }).await?;
                 }
             }
         }
@@ -184,7 +185,8 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Follower<T> {
         }
     }
 
-    async fn take(&mut self, entry: &Entry) -> Result<(), String> {
+    async fn take(&mut self, change: &Change) -> Result<(), String> {
+        let entry = &change.entry;
         self.seen = entry.revision;
         if entry.operation != Operation::Put {
             return self.tell(News::CaughtUp { sequence: entry.revision }).await;
@@ -192,7 +194,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Follower<T> {
         if !(self.wanted)(&entry.value) {
             return Ok(());
         }
-        match serde_json::from_slice(&entry.value) {
+        match change.value() {
             Ok(value) => {
                 let (key, revision) = (entry.key.clone(), entry.revision);
                 self.tell(News::Value { key, revision, value }).await

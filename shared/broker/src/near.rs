@@ -1,11 +1,13 @@
 //! Functions that share a process hear each other without the broker's help: a call between them is handed over in
-//! memory, in the form that it would have on the wire. Only the way is shorter; where nobody near listens, or is
-//! too busy, the call goes over the broker as always. Of the buckets that they follow they share one reader.
+//! memory, as the value that it is. Only the way is shorter; where nobody near listens, or is too busy, the call goes
+//! over the broker as always. Of the buckets that they follow they share one reader.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::common::CommonFeeds;
@@ -13,11 +15,31 @@ use crate::common::CommonFeeds;
 /// Calls that wait for one listener; what comes beyond goes over the broker.
 const WAITING_MAX: usize = 1024;
 
+/// What is handed over. A subject has one type of request and one of answer, which both ends know.
+pub(crate) enum Body {
+    /// The value itself.
+    Value(Box<dyn Any + Send + Sync>),
+    /// As on the wire.
+    Wire(Bytes),
+}
+
+impl Body {
+    /// What it says.
+    pub fn read<T: DeserializeOwned + 'static>(self) -> Result<T, String> {
+        match self {
+            Self::Value(value) => {
+                value.downcast().map(|value| *value).map_err(|_| "it is of another type".to_owned())
+            }
+            Self::Wire(bytes) => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
+        }
+    }
+}
+
 /// A call, and where its answer goes; a message that wants no answer has nowhere.
 pub(crate) struct Handed {
     pub subject: String,
-    pub payload: Bytes,
-    pub answer: Option<oneshot::Sender<Bytes>>,
+    pub body: Body,
+    pub answer: Option<oneshot::Sender<Body>>,
 }
 
 /// Who listens to a subject, in turn.

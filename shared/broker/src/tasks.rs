@@ -1,6 +1,7 @@
 //! The one place that writes task records: read, ask the pure transition, compare-and-set, return effects.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use domain::task::input::{Change, Effect, Input, Refusal};
 use domain::task::transition::transition;
@@ -33,7 +34,7 @@ pub enum Known {
     /// There is probably no record.
     Absent,
     /// The record had this revision.
-    Record(u64, Box<Task>),
+    Record(u64, Arc<Task>),
 }
 
 /// What `apply` did.
@@ -41,12 +42,19 @@ pub enum Known {
 pub struct Applied {
     /// The revision of the record.
     pub revision: u64,
-    /// The record as it stands.
-    pub task: Task,
+    /// The record as it stands, which those who follow it in this process may share.
+    pub task: Arc<Task>,
     /// What has to be done now; empty if nothing was written.
     pub effects: Vec<Effect>,
     /// This call wrote it.
     pub written: bool,
+}
+
+impl Applied {
+    /// The record with its number.
+    pub fn into_task(self) -> Task {
+        numbered(Arc::unwrap_or_clone(self.task), self.revision)
+    }
 }
 
 /// Why nothing was applied.
@@ -100,6 +108,12 @@ impl Tasks {
         Ok(found)
     }
 
+    /// The record that this process wrote last, where it is still held: an active task that was claimed here. It may
+    /// be old.
+    pub fn written(&self, key: &TaskKey) -> Option<(u64, Arc<Task>)> {
+        self.bucket.written(&task_key(key))
+    }
+
     /// Lets something happen to a task. After an unknown outcome the record is read again: if it is what
     /// was to be written, the write was done.
     pub async fn apply(
@@ -110,27 +124,31 @@ impl Tasks {
         known: Known,
     ) -> Result<Applied, ApplyError> {
         let mut known = known;
-        let mut hoped: Option<(Box<Task>, Vec<Effect>)> = None;
+        let mut hoped: Option<(Arc<Task>, Vec<Effect>)> = None;
         let mut unknowns = 0;
         for _ in 0..CONFLICT_TRIES {
             let (revision, current) = match known {
                 Known::Nothing => match self.get(key).await.map_err(ApplyError::Broker)? {
-                    Some((revision, task)) => (revision, Some(task)),
+                    Some((revision, task)) => (revision, Some(Arc::new(task))),
                     None => (0, None),
                 },
                 Known::Absent => (0, None),
-                Known::Record(revision, task) => (revision, Some(*task)),
+                Known::Record(revision, task) => (revision, Some(task)),
             };
             known = Known::Nothing;
-            if let Some((task, effects)) = hoped.take() {
-                let hoped = numbered(*task, revision);
-                if current.as_ref() == Some(&hoped) {
-                    self.tell(&hoped, revision).await;
-                    return Ok(Applied { revision, task: hoped, effects, written: true });
-                }
+            if let (Some((hoped, effects)), Some(task)) = (hoped.take(), &current)
+                && **task == numbered(Arc::unwrap_or_clone(hoped), revision)
+            {
+                self.tell(task, revision).await;
+                return Ok(Applied { revision, task: Arc::clone(task), effects, written: true });
             }
-            let (next, effects) = match transition(current.as_ref(), input, now) {
-                Ok(Change::Write(next, effects)) => (next, effects),
+            let (next, effects) = match transition(current.as_deref(), input, now) {
+                Ok(Change::Write(mut next, effects)) => {
+                    if current.is_some() {
+                        next.number.get_or_insert(revision);
+                    }
+                    (Arc::<Task>::from(next), effects)
+                }
                 Ok(Change::Nothing) => match current {
                     Some(task) => return Ok(Applied { revision, task, effects: Vec::new(), written: false }),
                     None => return Err(ApplyError::Refused(Refusal::NotFound)),
@@ -138,13 +156,14 @@ impl Tasks {
                 Err(refusal) => return Err(ApplyError::Refused(refusal)),
             };
             let before = current.as_ref().map(|task| (task.state, task.phase));
-            match self.bucket.write(&task_key(key), revision, &next).await {
+            // What becomes of an active task is written by `report`, which has it from here.
+            let is_kept = next.state.is_active();
+            match self.bucket.write_shared(&task_key(key), revision, &next, is_kept).await {
                 Ok(revision) => {
-                    let task = numbered(*next, revision);
-                    if Event::is_due(before, &task) {
-                        self.tell(&task, revision).await;
+                    if Event::is_due(before, &next) {
+                        self.tell(&next, revision).await;
                     }
-                    return Ok(Applied { revision, task, effects, written: true });
+                    return Ok(Applied { revision, task: next, effects, written: true });
                 }
                 Err(WriteError::Conflict | WriteError::Unsettled) => {}
                 Err(WriteError::Unknown(reason)) if unknowns == 0 => {

@@ -188,7 +188,7 @@ fn take<T>(news: News<T>, seen: u64, values: &Values<T>, proof: &watch::Sender<O
             0
         }
         News::Value { key, revision, value } => {
-            held.insert(key, Arc::new(value));
+            held.insert(key, value);
             revision
         }
         News::CaughtUp { sequence } => {

@@ -194,7 +194,7 @@ impl Service {
         let Some(endpoint) = self.endpoints.get(number) else { return };
         let began = Instant::now();
         let caller = caller(&incoming.subject, &self.operator);
-        let work = AssertUnwindSafe((endpoint.handler)(caller, incoming.payload.clone()));
+        let work = AssertUnwindSafe((endpoint.handler)(caller, incoming.payload()));
         // A panic is our fault and not the program's: it gets an answer, and its neighbours go on.
         let outcome = work.catch_unwind().await;
         match outcome.unwrap_or_else(|_| Err(Error::internal("a request of a program panicked"))) {
@@ -225,7 +225,7 @@ impl Service {
             }
             Some(_) | None => return,
         };
-        incoming.answer(&told).await;
+        incoming.answer(told).await;
     }
 
     fn described(&self, kind: &str, more: &Value) -> Value {

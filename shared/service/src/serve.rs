@@ -46,7 +46,7 @@ where
     let door = Door::open(context, C::FUNCTION, endpoints).await?;
     tracing::debug!(function = %C::FUNCTION, "serving");
     let places = Places::new();
-    let calls = take(calls, &places, &context.stop, move |incoming: Incoming| {
+    let calls = take(calls, &places, &context.stop, move |mut incoming: Incoming| {
         let handler = handler.clone();
         async move {
             let answer = match incoming.read::<C>() {
@@ -60,10 +60,10 @@ where
                     Answer::Err(error)
                 }
             };
-            incoming.answer(&answer).await;
+            incoming.answer(answer).await;
         }
     });
-    let pings = take(pings, &places, &context.stop, |ping: Incoming| async move { ping.answer(&()).await });
+    let pings = take(pings, &places, &context.stop, |ping: Incoming| async move { ping.answer(()).await });
     tokio::join!(calls, pings, door.serve(&context.stop));
     places.all_free().await;
     broker.flush().await;

@@ -1,5 +1,7 @@
 //! What runners are told and what they tell beside their reports.
 
+use std::sync::Arc;
+
 use domain::task::input::Report;
 use domain::{Activity, Epoch, Payload, SessionId, SessionKind, SessionOf, Task, TaskId, TaskKey, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -9,9 +11,9 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 pub enum Told {
     /// This claim is yours: run it.
-    Assign(Task),
+    Assign(Arc<Task>),
     /// End this task early, as its record says.
-    Interrupt(Task),
+    Interrupt(Arc<Task>),
     /// This claim is not yours any more.
     Drop {
         /// The task.

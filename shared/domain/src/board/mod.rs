@@ -8,6 +8,7 @@ mod repair;
 mod row;
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -159,7 +160,8 @@ impl Board {
 
     /// A record as the feed shows it. Older news than known are ignored. The answer to an own write must not
     /// come here, since the feed may have overtaken it and the board does not remember what has ended.
-    pub fn learn(&mut self, revision: u64, task: Task, now: Millis) {
+    pub fn learn(&mut self, revision: u64, task: impl Into<Arc<Task>>, now: Millis) {
+        let task = task.into();
         let key = task.key();
         if self.revision(&key).is_some_and(|known| known >= revision) {
             return;
@@ -201,7 +203,8 @@ impl Board {
 
     /// Our own claim succeeded. The feed may have shown more by now, the end of the task even, and then
     /// this is old news.
-    pub fn claimed(&mut self, revision: u64, task: Task, now: Millis) {
+    pub fn claimed(&mut self, revision: u64, task: impl Into<Arc<Task>>, now: Millis) {
+        let task = task.into();
         if self.rows.get(&task.key()).is_some_and(|row| row.claiming.is_some()) {
             self.learn(revision, task, now);
         }

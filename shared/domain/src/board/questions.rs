@@ -1,5 +1,7 @@
 //! What the board is asked by others: a record, why a task waits, how full the lanes are.
 
+use std::sync::Arc;
+
 use crate::board::due::Scheduled;
 use crate::board::{Board, LaneState, Millis, repair};
 use crate::id::TaskKey;
@@ -23,7 +25,7 @@ pub struct LaneLoad {
 
 impl Board {
     /// The record of a live task with its revision, where the board holds all of it.
-    pub fn record(&self, key: &TaskKey) -> Option<(u64, &Task)> {
+    pub fn record(&self, key: &TaskKey) -> Option<(u64, &Arc<Task>)> {
         self.rows.get(key).filter(|row| row.complete).map(|row| (row.revision, &row.task))
     }
 

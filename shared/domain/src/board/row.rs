@@ -1,5 +1,7 @@
 //! One live task on the board.
 
+use std::sync::Arc;
+
 use crate::board::Millis;
 use crate::id::RunnerId;
 use crate::payload::Payload;
@@ -12,7 +14,7 @@ const KEPT_BODY_BYTES_MAX: u64 = 1024;
 /// A live task, or a deleted one whose bodies are still there.
 pub(super) struct Row {
     pub revision: u64,
-    pub task: Task,
+    pub task: Arc<Task>,
     /// The record is here with its body.
     pub complete: bool,
     /// Our own claim for this runner is under way.
@@ -24,11 +26,10 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub fn new(revision: u64, mut task: Task, now: Millis) -> Self {
-        task.number.get_or_insert(revision);
+    pub fn new(revision: u64, mut task: Arc<Task>, now: Millis) -> Self {
         let complete = task.input.object().is_some() || task.input.size <= KEPT_BODY_BYTES_MAX;
         if !complete {
-            task.input.place = Payload::default().place;
+            Arc::make_mut(&mut task).input.place = Payload::default().place;
         }
         Self { revision, task, complete, claiming: None, since: now, repaired_at: None }
     }

@@ -236,7 +236,9 @@ impl World {
 
     /// The record as the board has it, or from the store if the board has it without its body.
     fn record(&self, number: usize, key: &TaskKey) -> (u64, Task) {
-        let known = self.schedulers[number].board.record(key).or_else(|| self.store.get(key));
+        let board = &self.schedulers[number].board;
+        let known =
+            board.record(key).map(|(revision, task)| (revision, &**task)).or_else(|| self.store.get(key));
         let (revision, task) = known.expect("what the board acts on has a record");
         (revision, task.clone())
     }

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{Error, Function};
 
 /// A request that one function takes, and what it replies.
-pub trait Call: Serialize + DeserializeOwned + Send + Sync + 'static {
+pub trait Call: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Who takes it.
     const FUNCTION: Function;
     /// The reply.
